@@ -1,0 +1,339 @@
+/**
+ * The plugin configuration, compiled once into what a request walks. It belongs to its root and goes with it.
+ * Every field of the contract is read; what is wrong is reported (see `section.ts`) and refuses the whole.
+ */
+import { Backend, TokenHeader } from "./backend";
+import { Bytes, lowerCase, Writer } from "./host/bytes";
+import { RootContext } from "./host/context";
+import { isConfiguredName } from "./host-name";
+import { Identity, IdentityMode } from "./identity";
+import { Json, JsonError } from "./json";
+import { BackendMetrics, UNMATCHED } from "./metrics";
+import { Arm, hash, HostTable, Route } from "./route";
+import { clearProblem, decode, List, report, Section } from "./section";
+import { Token } from "./token";
+
+/** Who sees the time of the hops in `Server-Timing`. */
+export const enum Expose {
+  Never,
+  Always,
+  /** Requests whose `x-hopgate-trace` is the key. */
+  Trace,
+}
+
+/** A path that the filter leaves alone. */
+export class Bypass {
+  constructor(
+    readonly path: Bytes,
+    /** Empty: on any host. */
+    readonly hosts: Bytes[],
+  ) {}
+}
+
+const MAX_HEADER_NAME: i32 = 128;
+const HOURS_24: i32 = 86_400;
+
+export class Config {
+  edge: bool = false;
+  /** The service is found by the filter chain (waypoints), not by `:authority` (gateways). */
+  matchService: bool = false;
+  rejectUnmatched: bool = false;
+  hosts: HostTable = new HostTable();
+  /** Stands for whatever no route matches. */
+  unmatched: Backend;
+  /** One for each audience. */
+  tokens: Token[] = [];
+  identity: Identity;
+  bypass: Bypass[] = [];
+  expose: Expose = Expose.Never;
+  /** What `x-hopgate-trace` must say; empty matches nothing. */
+  traceKey: Bytes = Bytes.empty();
+  /** Changes with every byte of the configuration; eight hexadecimal digits. */
+  fingerprint: Bytes = Bytes.empty();
+
+  constructor(
+    readonly hop: Bytes,
+    root: RootContext,
+  ) {
+    this.identity = new Identity(root, hop);
+    this.unmatched = new Backend(UNMATCHED, new BackendMetrics(hop, UNMATCHED));
+    this.unmatched.through = true;
+  }
+}
+
+/** Compiles `text`; whether it is any good is in `firstProblem()`. */
+export function compile(text: Bytes, root: RootContext): Config {
+  clearProblem();
+  const json = new Json(1024);
+  if (!json.parse(text)) {
+    report("", describe(json.error) + " at byte " + json.errorAt.toString());
+    return new Config(Bytes.empty(), root);
+  }
+  const top = new Section(json, 0, "");
+  const hop = top.text("hop");
+  if (hop.length > 0 && !isName(hop)) report("hop", "must be 1 to 63 of a-z, 0-9 and -");
+  const config = new Config(hop, root);
+  config.fingerprint = fingerprint(text);
+  config.edge = top.flag("edge", false);
+  config.matchService = top.choice("match", ["authority", "service"]) == 1;
+  config.rejectUnmatched = top.choice("unmatched", ["pass", "reject"]) == 1;
+  refuseValidation(top);
+  const validators = readValidators(top.section("validators", false));
+  readIdentity(top, config.identity);
+  const backends = readBackends(top.section("backends", true), config);
+  readRoutes(top.list("routes", true), config, backends, validators);
+  readBypass(top.list("bypass", false), config);
+  readTiming(top.section("timing", false), config);
+  if (config.tokens.length > 0 && !top.has("identity")) report("identity", "is required where a backend has a token");
+  top.end();
+  return config;
+}
+
+function describe(error: JsonError): string {
+  switch (error) {
+    case JsonError.Empty:
+      return "is empty";
+    case JsonError.TooDeep:
+      return "is nested deeper than 16 levels";
+    case JsonError.TooLarge:
+      return "has too many values";
+    case JsonError.DuplicateName:
+      return "has a duplicate name";
+    case JsonError.InvalidText:
+      return "has text that is not valid UTF-8 or a wrong escape";
+    default:
+      return "is not valid JSON";
+  }
+}
+
+function readIdentity(top: Section, identity: Identity): void {
+  const section = top.section("identity", false);
+  const mode = section.choice("mode", ["metadata", "impersonate", "off"]);
+  if (mode == 1) report("identity.mode", "impersonate is not available in this version");
+  if (mode == 2) identity.mode = IdentityMode.Off;
+  if (section.has("cluster")) identity.cluster = section.text("cluster");
+  identity.timeoutMs = section.integer("timeoutMs", 1, 60_000, identity.timeoutMs);
+  identity.refreshBeforeSec = section.integer("refreshBeforeSec", 1, 3_000, identity.refreshBeforeSec);
+  identity.maxWaiters = section.integer("maxWaiters", 1, 100_000, identity.maxWaiters);
+  if (section.has("impersonate")) {
+    const impersonate = section.section("impersonate", true);
+    impersonate.text("serviceAccount");
+    impersonate.text("cluster");
+    impersonate.text("authority");
+    impersonate.end();
+  }
+  section.end();
+}
+
+function readBackends(section: Section, config: Config): Map<string, Backend> {
+  const backends = new Map<string, Backend>();
+  const tokens = new Map<string, Token>();
+  for (let node = section.firstName(); node >= 0; node = section.nextName(node)) {
+    const name = decode(section.json, node);
+    const key = name.toString();
+    const fields = new Section(section.json, node + 1, section.pathOf(key));
+    if (!isName(name)) report(fields.path, "the name of a backend must be 1 to 63 of a-z, 0-9 and -");
+    const backend = new Backend(name, new BackendMetrics(config.hop, name));
+    backend.through = fields.has("through");
+    if (backend.through && !isName(fields.text("through"))) report(fields.pathOf("through"), "must be the name of a hop");
+    if (fields.has("authority")) backend.authority = fields.text("authority");
+    if (fields.has("token")) readToken(fields.section("token", true), backend, config, tokens);
+    fields.end();
+    backends.set(key, backend);
+  }
+  return backends;
+}
+
+function readToken(section: Section, backend: Backend, config: Config, tokens: Map<string, Token>): void {
+  const audience = section.text("audience");
+  const header = section.choice("header", ["auto", "authorization", "x-serverless-authorization"]);
+  section.end();
+  if (audience.length > 1024) report(section.pathOf("audience"), "must have at most 1024 bytes");
+  if (config.identity.mode == IdentityMode.Off) return;
+  const key = audience.toString();
+  if (!tokens.has(key)) {
+    const token = new Token(audience, config.identity);
+    tokens.set(key, token);
+    config.tokens.push(token);
+  }
+  backend.token = tokens.get(key);
+  if (header == 1) backend.tokenHeader = TokenHeader.Authorization;
+  if (header == 2) backend.tokenHeader = TokenHeader.ServerlessAuthorization;
+}
+
+function readRoutes(list: List, config: Config, backends: Map<string, Backend>, validators: Set<string>): void {
+  while (list.next()) {
+    const section = list.section();
+    const arms = readArms(section, backends);
+    const sticky = section.has("sticky") ? headerName(section, "sticky") : null;
+    const validate = section.has("validate") ? section.text("validate").toString() : "";
+    if (validate.length > 0 && !validators.has(validate)) report(section.pathOf("validate"), "names no validator");
+    refuseValidation(section);
+    const open = section.has("open") ? section.text("open").length > 0 : false;
+    if (open && validate.length > 0) report(section.pathOf("open"), "cannot stand beside validate");
+    if (config.edge && !open && validate.length == 0 && injects(arms)) {
+      report(section.path, "injects a token at an edge: needs validate, or open with the reason why callers are not checked here");
+    }
+    const salt = hash(Bytes.of(section.path), hash(config.hop));
+    const route = new Route(StaticArray.fromArray(arms), sticky, salt);
+    readHosts(section.list("hosts", true), config, route, section);
+    section.end();
+  }
+}
+
+function injects(arms: Arm[]): bool {
+  for (let i = 0; i < arms.length; i++) {
+    if (arms[i].backend.token !== null) return true;
+  }
+  return false;
+}
+
+function readArms(section: Section, backends: Map<string, Backend>): Arm[] {
+  const arms: Arm[] = [];
+  const list = section.list("to", true);
+  let sum = 0;
+  while (list.next()) {
+    const fields = list.section();
+    const name = fields.text("backend").toString();
+    sum += fields.has("weight") ? fields.integer("weight", 0, 100, 0) : 100;
+    fields.end();
+    if (!backends.has(name)) report(fields.pathOf("backend"), "names no backend");
+    else if (arms.length == 100) report(list.path, "a route has at most 100 arms");
+    else arms.push(new Arm(backends.get(name), sum));
+  }
+  if (section.has("to") && sum != 100) report(section.pathOf("to"), "the weights must sum to 100");
+  return arms;
+}
+
+function readHosts(list: List, config: Config, route: Route, section: Section): void {
+  let count = 0;
+  while (list.next()) {
+    count += 1;
+    const host = normalised(list.text());
+    const wildcard = host.at(0) == 0x2a && host.at(1) == 0x2e;
+    const name = Bytes.empty();
+    name.point(host, wildcard ? 2 : 0, host.length);
+    if (!isConfiguredName(name)) report(list.path, "is not a valid host name");
+    else if (!(wildcard ? config.hosts.addWildcard(name, route) : config.hosts.addExact(name, route))) {
+      report(list.path, "is listed twice");
+    }
+  }
+  if (count == 0) report(section.pathOf("hosts"), "must list a host");
+}
+
+/** In lower case, without one trailing dot. */
+function normalised(host: Bytes): Bytes {
+  const size = host.length > 1 && host.at(host.length - 1) == 0x2e ? host.length - 1 : host.length;
+  const writer = new Writer(size);
+  for (let i = 0; i < size; i++) writer.appendByte(lowerCase(host.at(i)));
+  return writer;
+}
+
+function readBypass(list: List, config: Config): void {
+  while (list.next()) {
+    const section = list.section();
+    const path = section.text("path");
+    if (path.length > 0 && (path.at(0) != 0x2f || path.indexOf(0x3f) >= 0)) {
+      report(section.pathOf("path"), "must begin with / and have no query");
+    }
+    const hosts: Bytes[] = [];
+    const names = section.list("hosts", false);
+    while (names.next()) {
+      const host = normalised(names.text());
+      if (!isConfiguredName(host)) report(names.path, "is not a valid host name");
+      hosts.push(host);
+    }
+    section.end();
+    if (config.bypass.length == 64) report(list.path, "at most 64 paths can be bypassed");
+    else config.bypass.push(new Bypass(path, hosts));
+  }
+}
+
+function readTiming(section: Section, config: Config): void {
+  const expose = section.choice("expose", ["never", "always", "trace"]);
+  if (expose == 1) config.expose = Expose.Always;
+  if (expose == 2) config.expose = Expose.Trace;
+  if (section.has("key")) config.traceKey = section.text("key");
+  section.end();
+}
+
+/** The names of the validators, each read whole. */
+function readValidators(section: Section): Set<string> {
+  const names = new Set<string>();
+  for (let node = section.firstName(); node >= 0; node = section.nextName(node)) {
+    const name = decode(section.json, node).toString();
+    const fields = new Section(section.json, node + 1, section.pathOf(name));
+    readTexts(fields, "issuers");
+    readTexts(fields, "audiences");
+    readTexts(fields, "emails");
+    fields.choice("algorithm", ["RS256", "ES256"]);
+    if (fields.has("header")) headerName(fields, "header");
+    fields.integer("clockSkewSec", 0, 600, 60);
+    fields.integer("maxLifetimeSec", 1, HOURS_24, 3660);
+    fields.flag("forward", true);
+    const jwks = fields.section("jwks", true);
+    jwks.text("cluster");
+    jwks.text("authority");
+    if (jwks.text("path").at(0) != 0x2f) report(jwks.pathOf("path"), "must begin with /");
+    jwks.integer("cacheSec", 1, HOURS_24, 600);
+    jwks.integer("maxStaleSec", 0, 7 * HOURS_24, 3600);
+    jwks.integer("cooldownSec", 1, 3600, 30);
+    jwks.integer("timeoutMs", 1, 60_000, 2000);
+    jwks.end();
+    fields.end();
+    names.add(name);
+  }
+  return names;
+}
+
+function readTexts(section: Section, name: string): void {
+  const list = section.list(name, true);
+  let count = 0;
+  while (list.next()) {
+    list.text();
+    count += 1;
+  }
+  if (section.has(name) && count == 0) report(section.pathOf(name), "must not be empty");
+}
+
+/**
+ * A configuration that asks for validation must not run where nothing validates: it would let everybody in.
+ * Remove together with the sentence in the README when validation is there.
+ */
+function refuseValidation(section: Section): void {
+  if (section.has("validate")) report(section.pathOf("validate"), "validation of callers is not available in this version");
+}
+
+/** A header name (RFC 9110, section 5.1) in lower case. */
+function headerName(section: Section, field: string): Bytes {
+  const name = section.text(field);
+  const writer = new Writer(name.length);
+  for (let i = 0; i < name.length; i++) {
+    const byte = lowerCase(name.at(i));
+    const valid = <u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == 0x5f || byte == 0x2e;
+    if (!valid || name.length > MAX_HEADER_NAME) report(section.pathOf(field), "must be the name of a header");
+    writer.appendByte(byte);
+  }
+  return writer;
+}
+
+/** Names of hops and backends: `[a-z0-9-]`, 1 to 63. */
+function isName(name: Bytes): bool {
+  if (name.length == 0 || name.length > 63) return false;
+  for (let i = 0; i < name.length; i++) {
+    const byte = name.at(i);
+    if (!(<u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d)) return false;
+  }
+  return true;
+}
+
+/** FNV-1a of the whole text, as eight hexadecimal digits: to tell configurations apart, not to secure them. */
+function fingerprint(text: Bytes): Bytes {
+  const value = hash(text);
+  const writer = new Writer(8);
+  for (let shift = 28; shift >= 0; shift -= 4) {
+    const digit = (value >> shift) & 15;
+    writer.appendByte(digit < 10 ? 0x30 + digit : 0x57 + digit);
+  }
+  return writer;
+}

@@ -1,0 +1,59 @@
+/** The filter at one hop: one plugin configuration in one VM. */
+import { compile, Config } from "./config";
+import { Bytes } from "./host/bytes";
+import { monotonicNs } from "./host/clock";
+import { RootContext, StreamContext } from "./host/context";
+import { log, LogLevel } from "./host/log";
+import { incrementMetric, NO_METRIC } from "./host/metrics";
+import { defineRunning } from "./metrics";
+import { HURRIED_TICK_MS, RequestPool } from "./request-pool";
+import { firstProblem } from "./section";
+
+export class Hop extends RootContext {
+  /** Null until a configuration was accepted. */
+  private config: Config | null = null;
+  private requests: RequestPool | null = null;
+  /** The gauge that counts VMs running this configuration; NO_METRIC before the first tick. */
+  private running: i32 = NO_METRIC;
+
+  onConfigure(configuration: Bytes): bool {
+    const config = compile(configuration, this);
+    const problem = firstProblem();
+    if (problem.length > 0) {
+      log(LogLevel.Error, Bytes.of("hopgate: configuration refused: " + problem));
+      return false;
+    }
+    this.config = config;
+    this.requests = new RequestPool(config);
+    this.setTickPeriod(HURRIED_TICK_MS); // the first tick is when the work begins, so let it come soon
+    return true;
+  }
+
+  onTick(): void {
+    const config = this.config;
+    const requests = this.requests;
+    if (config === null || requests === null) return;
+    if (this.running == NO_METRIC) this.announce(config);
+    const nowNs = monotonicNs();
+    for (let i = 0; i < config.tokens.length; i++) config.tokens[i].tick(nowNs);
+    if (config.identity.waiting == 0) requests.calm();
+  }
+
+  /** At the first tick, which comes only where the configuration really runs: also in no throw-away VM. */
+  private announce(config: Config): void {
+    this.running = defineRunning(config.hop, config.fingerprint);
+    incrementMetric(this.running, 1);
+  }
+
+  onDelete(): void {
+    const config = this.config;
+    if (config === null) return;
+    incrementMetric(this.running, -1);
+    for (let i = 0; i < config.tokens.length; i++) config.tokens[i].close();
+  }
+
+  createStream(): StreamContext | null {
+    const requests = this.requests;
+    return requests === null ? null : requests.take();
+  }
+}

@@ -1,0 +1,508 @@
+/**
+ * Strict JSON (RFC 8259) in bounded space: for the configuration, the claims of tokens and key sets.
+ *
+ * A parse fills a flat tape, one entry a value or member name, in the order of the text; nothing is decoded or copied:
+ *
+ *     {"a":[1,2],"b":true}
+ *
+ *     node    0       1     2      3       4       5     6
+ *     kind    Object  Name  Array  Number  Number  Name  True
+ *     text            a            1       2       b
+ *     after   7       2     5      4       5       6     7       the node behind this one and all that is in it
+ *
+ * Stricter than the RFC: duplicate names in one object are refused (also when spelled with escapes), as are depth over 16,
+ * bytes that are not UTF-8 and escapes of lone surrogates. Nothing allocates once the tape is large enough.
+ */
+import { Bytes, Writer } from "./host/bytes";
+import { collectLater } from "./host/memory";
+
+export const enum Kind {
+  Object,
+  Array,
+  String,
+  Number,
+  True,
+  False,
+  Null,
+  /** The name of the member whose value is the next node. */
+  Name,
+}
+
+export const enum JsonError {
+  None,
+  Empty,
+  Syntax,
+  TooDeep,
+  TooLarge,
+  DuplicateName,
+  InvalidText,
+}
+
+export const MAX_DEPTH: i32 = 16;
+const MAX_NODES: i32 = 1 << 20;
+/** Up to here names of one object are compared each with each; beyond, through a hash table. */
+const FEW_NAMES: i32 = 16;
+
+export class Json {
+  error: JsonError = JsonError.None;
+  /** Byte of the text at which the error was noticed. */
+  errorAt: i32 = 0;
+
+  private text: Bytes = Bytes.empty();
+  private position: i32 = 0;
+  private count: i32 = 0;
+  private kinds: StaticArray<u8>;
+  private starts: StaticArray<i32>;
+  private ends: StaticArray<i32>;
+  private afters: StaticArray<i32>;
+  private nameTable: StaticArray<i32> = new StaticArray<i32>(0);
+  private left: Cursor = new Cursor();
+  private right: Cursor = new Cursor();
+
+  /** `nodes`: values and names for which there is room at once; the tape grows up to a bound beyond. */
+  constructor(nodes: i32) {
+    this.kinds = new StaticArray<u8>(nodes);
+    this.starts = new StaticArray<i32>(nodes);
+    this.ends = new StaticArray<i32>(nodes);
+    this.afters = new StaticArray<i32>(nodes);
+  }
+
+  /** Parses all of `text`, which must stay as it is while nodes are read. The top value is node 0. */
+  parse(text: Bytes): bool {
+    this.text = text;
+    this.position = 0;
+    this.count = 0;
+    this.error = JsonError.None;
+    this.skipSpace();
+    if (this.position >= text.length) return this.fail(JsonError.Empty);
+    if (!this.value(0)) return false;
+    this.skipSpace();
+    return this.position == text.length ? true : this.fail(JsonError.Syntax);
+  }
+
+  kind(node: i32): Kind {
+    return this.kinds[node];
+  }
+
+  /** First child of an array, first name of an object; -1 if there is none. */
+  first(node: i32): i32 {
+    return this.afters[node] == node + 1 ? -1 : node + 1;
+  }
+
+  /** The sibling behind `node` within `parent`, or -1. For a name: the next name. */
+  next(node: i32, parent: i32): i32 {
+    const after = this.kinds[node] == <u8>Kind.Name ? this.afters[node + 1] : this.afters[node];
+    return after >= this.afters[parent] ? -1 : after;
+  }
+
+  /** The value of member `name`, or -1. */
+  member(object: i32, name: Bytes): i32 {
+    if (this.kinds[object] != <u8>Kind.Object) return -1;
+    for (let node = this.first(object); node >= 0; node = this.next(node, object)) {
+      if (this.textEquals(node, name)) return node + 1;
+    }
+    return -1;
+  }
+
+  /** Whether the decoded text of a string or name is `bytes`. */
+  textEquals(node: i32, bytes: Bytes): bool {
+    const cursor = this.left;
+    cursor.open(this.text, this.starts[node], this.ends[node]);
+    for (let i = 0; i < bytes.length; i++) {
+      if (cursor.next() != bytes.at(i)) return false;
+    }
+    return cursor.next() == -1;
+  }
+
+  /** Appends the decoded text of a string or name. */
+  textInto(node: i32, writer: Writer): void {
+    const cursor = this.left;
+    cursor.open(this.text, this.starts[node], this.ends[node]);
+    for (let byte = cursor.next(); byte >= 0; byte = cursor.next()) writer.appendByte(byte);
+  }
+
+  /** Bytes that the text of a string or name has at most. */
+  textSize(node: i32): i32 {
+    return this.ends[node] - this.starts[node];
+  }
+
+  /**
+   * A number without fraction or exponent, from 0 to 2^53 - 1 (RFC 7493: what every reader agrees on); else -1. Also -1 for
+   * anything that is no number.
+   */
+  integer(node: i32): i64 {
+    if (this.kinds[node] != <u8>Kind.Number) return -1;
+    const size = this.ends[node] - this.starts[node];
+    if (size > 16) return -1;
+    let value: i64 = 0;
+    for (let i = 0; i < size; i++) {
+      const digit = this.text.at(this.starts[node] + i) - 0x30;
+      if (<u32>digit > 9) return -1;
+      value = value * 10 + digit;
+    }
+    return value <= 0x1f_ffff_ffff_ffff ? value : -1;
+  }
+
+  private value(depth: i32): bool {
+    const byte = this.text.at(this.position);
+    if (byte == 0x7b) return this.object(depth);
+    if (byte == 0x5b) return this.array(depth);
+    if (byte == 0x22) return this.string(Kind.String);
+    if (byte == 0x74) return this.literal(TRUE, Kind.True);
+    if (byte == 0x66) return this.literal(FALSE, Kind.False);
+    if (byte == 0x6e) return this.literal(NULL, Kind.Null);
+    return this.number();
+  }
+
+  private object(depth: i32): bool {
+    if (depth >= MAX_DEPTH) return this.fail(JsonError.TooDeep);
+    const node = this.push(Kind.Object);
+    if (node < 0) return false;
+    let names = 0;
+    this.position += 1;
+    this.skipSpace();
+    if (this.text.at(this.position) == 0x7d) return this.close(node);
+    while (true) {
+      if (this.text.at(this.position) != 0x22) return this.fail(JsonError.Syntax);
+      if (!this.string(Kind.Name)) return false;
+      names += 1;
+      this.skipSpace();
+      if (this.text.at(this.position) != 0x3a) return this.fail(JsonError.Syntax);
+      this.position += 1;
+      this.skipSpace();
+      if (!this.value(depth + 1)) return false;
+      this.skipSpace();
+      const byte = this.text.at(this.position);
+      if (byte == 0x7d) break;
+      if (byte != 0x2c) return this.fail(JsonError.Syntax);
+      this.position += 1;
+      this.skipSpace();
+    }
+    this.close(node);
+    return this.namesDiffer(node, names);
+  }
+
+  private array(depth: i32): bool {
+    if (depth >= MAX_DEPTH) return this.fail(JsonError.TooDeep);
+    const node = this.push(Kind.Array);
+    if (node < 0) return false;
+    this.position += 1;
+    this.skipSpace();
+    if (this.text.at(this.position) == 0x5d) return this.close(node);
+    while (true) {
+      if (!this.value(depth + 1)) return false;
+      this.skipSpace();
+      const byte = this.text.at(this.position);
+      if (byte == 0x5d) return this.close(node);
+      if (byte != 0x2c) return this.fail(JsonError.Syntax);
+      this.position += 1;
+      this.skipSpace();
+    }
+  }
+
+  /** Behind the closing bracket, with everything since `node` in it. */
+  private close(node: i32): bool {
+    this.position += 1;
+    this.ends[node] = this.position;
+    this.afters[node] = this.count;
+    return true;
+  }
+
+  private string(kind: Kind): bool {
+    const start = this.position + 1;
+    let i = start;
+    while (true) {
+      const byte = this.text.at(i);
+      if (byte == 0x22) break;
+      if (byte == 0x5c) {
+        const size = escapeSize(this.text, i);
+        if (size == 0) return this.failAt(JsonError.InvalidText, i);
+        i += size;
+      } else if (byte < 0x20) {
+        return this.failAt(JsonError.Syntax, i); // also the end of the text
+      } else if (byte < 0x80) {
+        i += 1;
+      } else {
+        const size = utf8Size(this.text, i);
+        if (size == 0) return this.failAt(JsonError.InvalidText, i);
+        i += size;
+      }
+    }
+    this.position = i + 1;
+    return this.leaf(kind, start, i);
+  }
+
+  private number(): bool {
+    const start = this.position;
+    let i = start;
+    if (this.text.at(i) == 0x2d) i += 1;
+    const first = this.text.at(i);
+    if (!isDigit(first)) return this.failAt(JsonError.Syntax, i);
+    i = first == 0x30 ? i + 1 : this.digits(i);
+    if (this.text.at(i) == 0x2e) {
+      const fraction = i + 1;
+      i = this.digits(fraction);
+      if (i == fraction) return this.failAt(JsonError.Syntax, i);
+    }
+    if ((this.text.at(i) | 0x20) == 0x65) {
+      i += 1;
+      const sign = this.text.at(i);
+      if (sign == 0x2b || sign == 0x2d) i += 1;
+      const exponent = i;
+      i = this.digits(exponent);
+      if (i == exponent) return this.failAt(JsonError.Syntax, i);
+    }
+    this.position = i;
+    return this.leaf(Kind.Number, start, i);
+  }
+
+  /** Behind the digits that start at `i`. */
+  private digits(i: i32): i32 {
+    while (isDigit(this.text.at(i))) i++;
+    return i;
+  }
+
+  private literal(word: Bytes, kind: Kind): bool {
+    const start = this.position;
+    for (let i = 0; i < word.length; i++) {
+      if (this.text.at(start + i) != word.at(i)) return this.failAt(JsonError.Syntax, start + i);
+    }
+    this.position = start + word.length;
+    return this.leaf(kind, start, this.position);
+  }
+
+  private leaf(kind: Kind, start: i32, end: i32): bool {
+    const node = this.push(kind);
+    if (node < 0) return false;
+    this.starts[node] = start;
+    this.ends[node] = end;
+    this.afters[node] = node + 1;
+    return true;
+  }
+
+  private push(kind: Kind): i32 {
+    const node = this.count;
+    if (node >= this.kinds.length && !this.grow()) return -1;
+    this.kinds[node] = <u8>kind;
+    this.starts[node] = this.position;
+    this.count = node + 1;
+    return node;
+  }
+
+  private grow(): bool {
+    const nodes = max(this.kinds.length * 2, 64);
+    if (nodes > MAX_NODES) return this.fail(JsonError.TooLarge);
+    this.kinds = resized<u8>(this.kinds, nodes);
+    this.starts = resized<i32>(this.starts, nodes);
+    this.ends = resized<i32>(this.ends, nodes);
+    this.afters = resized<i32>(this.afters, nodes);
+    collectLater();
+    return true;
+  }
+
+  private namesDiffer(object: i32, names: i32): bool {
+    return names <= FEW_NAMES ? this.fewNamesDiffer(object) : this.manyNamesDiffer(object, names);
+  }
+
+  private fewNamesDiffer(object: i32): bool {
+    for (let a = this.first(object); a >= 0; a = this.next(a, object)) {
+      for (let b = this.first(object); b != a; b = this.next(b, object)) {
+        if (this.sameText(a, b)) return this.failAt(JsonError.DuplicateName, this.starts[a]);
+      }
+    }
+    return true;
+  }
+
+  private manyNamesDiffer(object: i32, names: i32): bool {
+    let size = 64;
+    while (size < names * 2) size <<= 1;
+    if (this.nameTable.length < size) {
+      this.nameTable = new StaticArray<i32>(size);
+      collectLater();
+    }
+    const table = this.nameTable;
+    size = table.length;
+    table.fill(-1);
+    for (let name = this.first(object); name >= 0; name = this.next(name, object)) {
+      let slot = this.textHash(name) & (size - 1);
+      while (table[slot] >= 0) {
+        if (this.sameText(name, table[slot])) return this.failAt(JsonError.DuplicateName, this.starts[name]);
+        slot = (slot + 1) & (size - 1);
+      }
+      table[slot] = name;
+    }
+    return true;
+  }
+
+  private sameText(a: i32, b: i32): bool {
+    this.left.open(this.text, this.starts[a], this.ends[a]);
+    this.right.open(this.text, this.starts[b], this.ends[b]);
+    while (true) {
+      const byte = this.left.next();
+      if (byte != this.right.next()) return false;
+      if (byte < 0) return true;
+    }
+  }
+
+  private textHash(node: i32): i32 {
+    let hash: u32 = 0x811c_9dc5; // FNV-1a
+    this.left.open(this.text, this.starts[node], this.ends[node]);
+    for (let byte = this.left.next(); byte >= 0; byte = this.left.next()) hash = (hash ^ byte) * 0x0100_0193;
+    return <i32>(hash ^ (hash >> 15));
+  }
+
+  private skipSpace(): void {
+    while (true) {
+      const byte = this.text.at(this.position);
+      if (byte != 0x20 && byte != 0x0a && byte != 0x0d && byte != 0x09) return;
+      this.position += 1;
+    }
+  }
+
+  private fail(error: JsonError): bool {
+    return this.failAt(error, this.position);
+  }
+
+  private failAt(error: JsonError, at: i32): bool {
+    this.error = error;
+    this.errorAt = at;
+    return false;
+  }
+}
+
+/** Decodes the text of a JSON string byte by byte: escapes become the UTF-8 of what they stand for. */
+class Cursor {
+  private text: Bytes = Bytes.empty();
+  private position: i32 = 0;
+  private end: i32 = 0;
+  /** UTF-8 bytes of an escape that are still to come, the next one lowest. */
+  private rest: u32 = 0;
+
+  open(text: Bytes, start: i32, end: i32): void {
+    this.text = text;
+    this.position = start;
+    this.end = end;
+    this.rest = 0;
+  }
+
+  next(): i32 {
+    if (this.rest != 0) {
+      const byte = this.rest & 0xff;
+      this.rest >>= 8;
+      return byte;
+    }
+    if (this.position >= this.end) return -1;
+    const byte = this.text.at(this.position);
+    if (byte != 0x5c) {
+      this.position += 1;
+      return byte;
+    }
+    const letter = this.text.at(this.position + 1);
+    if (letter != 0x75) {
+      this.position += 2;
+      return unescaped(letter);
+    }
+    return this.unicode();
+  }
+
+  private unicode(): i32 {
+    let point = hex4(this.text, this.position + 2);
+    this.position += 6;
+    if (point >= 0xd800 && point < 0xdc00) {
+      point = 0x1_0000 + ((point - 0xd800) << 10) + (hex4(this.text, this.position + 2) - 0xdc00);
+      this.position += 6;
+    }
+    if (point < 0x80) return point;
+    if (point < 0x800) {
+      this.rest = 0x80 | (point & 0x3f);
+      return 0xc0 | (point >> 6);
+    }
+    if (point < 0x1_0000) {
+      this.rest = 0x80 | ((point >> 6) & 0x3f) | ((0x80 | (point & 0x3f)) << 8);
+      return 0xe0 | (point >> 12);
+    }
+    this.rest =
+      0x80 | ((point >> 12) & 0x3f) | ((0x80 | ((point >> 6) & 0x3f)) << 8) | ((0x80 | (point & 0x3f)) << 16);
+    return 0xf0 | (point >> 18);
+  }
+}
+
+const TRUE = Bytes.of("true");
+const FALSE = Bytes.of("false");
+const NULL = Bytes.of("null");
+
+function resized<T>(old: StaticArray<T>, length: i32): StaticArray<T> {
+  const fresh = new StaticArray<T>(length);
+  for (let i = 0; i < old.length; i++) fresh[i] = old[i];
+  return fresh;
+}
+
+function isDigit(byte: i32): bool {
+  return <u32>(byte - 0x30) < 10;
+}
+
+/** What the letter behind a backslash stands for, or -1. */
+function unescaped(letter: i32): i32 {
+  switch (letter) {
+    case 0x22: // "
+    case 0x2f: // /
+    case 0x5c: // \
+      return letter;
+    case 0x62: // b
+      return 0x08;
+    case 0x66: // f
+      return 0x0c;
+    case 0x6e: // n
+      return 0x0a;
+    case 0x72: // r
+      return 0x0d;
+    case 0x74: // t
+      return 0x09;
+    default:
+      return -1;
+  }
+}
+
+/** Bytes that the escape at `i` takes, a surrogate pair as one; 0 if it is none. */
+function escapeSize(text: Bytes, i: i32): i32 {
+  const letter = text.at(i + 1);
+  if (letter != 0x75) return unescaped(letter) < 0 ? 0 : 2;
+  const point = hex4(text, i + 2);
+  if (point < 0 || (point >= 0xdc00 && point < 0xe000)) return 0;
+  if (point < 0xd800 || point >= 0xe000) return 6;
+  if (text.at(i + 6) != 0x5c || text.at(i + 7) != 0x75) return 0;
+  const low = hex4(text, i + 8);
+  return low >= 0xdc00 && low < 0xe000 ? 12 : 0;
+}
+
+/** The value of four hexadecimal digits at `i`, or -1. */
+function hex4(text: Bytes, i: i32): i32 {
+  let value = 0;
+  for (let k = 0; k < 4; k++) {
+    const byte = text.at(i + k);
+    const letter = (byte | 0x20) - 0x61;
+    if (isDigit(byte)) value = value * 16 + (byte - 0x30);
+    else if (byte >= 0 && <u32>letter < 6) value = value * 16 + letter + 10;
+    else return -1;
+  }
+  return value;
+}
+
+/** Bytes of the UTF-8 sequence at `i`, 0 if it is not well formed (RFC 3629, section 4: no overlong form, no surrogate). */
+function utf8Size(text: Bytes, i: i32): i32 {
+  const lead = text.at(i);
+  const second = text.at(i + 1);
+  if (lead < 0xc2) return 0;
+  if (lead < 0xe0) return isContinuation(second) ? 2 : 0;
+  if (lead < 0xf0) {
+    if (lead == 0xe0 && second < 0xa0) return 0;
+    if (lead == 0xed && second >= 0xa0) return 0;
+    return isContinuation(second) && isContinuation(text.at(i + 2)) ? 3 : 0;
+  }
+  if (lead > 0xf4 || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90)) return 0;
+  return isContinuation(second) && isContinuation(text.at(i + 2)) && isContinuation(text.at(i + 3)) ? 4 : 0;
+}
+
+function isContinuation(byte: i32): bool {
+  return (byte & 0xc0) == 0x80 && byte >= 0;
+}

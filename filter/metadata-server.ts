@@ -1,0 +1,88 @@
+/**
+ * ID tokens from the metadata server of Google Cloud.
+ * https://cloud.google.com/compute/docs/instances/verifying-instance-identity
+ */
+import { BufferKind, readBuffer } from "./host/buffer";
+import { Bytes, Writer } from "./host/bytes";
+import { getHeader, HeaderMap } from "./host/headers";
+import { httpCall, HttpCallback } from "./host/http-call";
+import { Inbox } from "./host/inbox";
+import { PairsWriter } from "./host/pairs";
+import { Status } from "./host/status";
+import { MAX_TOKEN } from "./id-token";
+import { Identity } from "./identity";
+import { AUTHORITY, METADATA_FLAVOR, METHOD, PATH, STATUS } from "./names";
+
+const GET = Bytes.of("GET");
+const GOOGLE = Bytes.of("Google");
+const HOST = Bytes.of("metadata.google.internal");
+/** `format=full` puts the account's email into the token; without it no receiver could tell callers apart. */
+const IDENTITY_PATH = Bytes.of("/computeMetadata/v1/instance/service-accounts/default/identity?format=full&audience=");
+const HEX = Bytes.of("0123456789ABCDEF");
+const OK = Bytes.of("200");
+const NOT_FOUND = Bytes.of("404");
+
+/** How a fetch ended; also the label of the metric. */
+export const FETCHED = Bytes.of("ok");
+export const NO_CLUSTER = Bytes.of("cluster_missing");
+export const NO_ENDPOINT = Bytes.of("no_endpoint");
+export const RESET = Bytes.of("reset");
+export const REFUSED = Bytes.of("audience_refused");
+export const BAD_STATUS = Bytes.of("bad_status");
+export const NOT_METADATA = Bytes.of("not_a_metadata_server");
+export const BAD_TOKEN = Bytes.of("bad_token");
+
+const path = new Writer(2048);
+const headers = new PairsWriter(8, 4096);
+const headerValue = new Inbox(64, 8192);
+const body = new Inbox(4096, MAX_TOKEN + 1);
+
+/** Starts the fetch of a token. FETCHED means under way; anything else is final, without a callback. */
+export function requestIdToken(identity: Identity, audience: Bytes, callback: HttpCallback): Bytes {
+  path.reset().append(IDENTITY_PATH);
+  appendQueryValue(path, audience);
+  headers.reset().add(METHOD, GET).add(PATH, path).add(AUTHORITY, HOST).add(METADATA_FLAVOR, GOOGLE);
+  if (path.overflowed) return BAD_TOKEN;
+  const status = httpCall(identity.root, identity.cluster, headers, identity.timeoutMs, callback);
+  if (status == Status.Ok) return FETCHED;
+  return status == Status.BadArgument ? NO_CLUSTER : NO_ENDPOINT;
+}
+
+/**
+ * Reads the answer of the call that is being delivered. On FETCHED `token` looks at what the server sent, which
+ * is still to be checked; anything else says why there is nothing.
+ */
+export function receiveIdToken(headerCount: i32, bodySize: i32, token: Bytes): Bytes {
+  if (headerCount == 0) return RESET;
+  if (getHeader(HeaderMap.HttpCallResponse, STATUS, headerValue) != Status.Ok) return RESET;
+  if (headerValue.equals(NOT_FOUND)) return REFUSED;
+  if (!headerValue.equals(OK)) return BAD_STATUS;
+  if (getHeader(HeaderMap.HttpCallResponse, METADATA_FLAVOR, headerValue) != Status.Ok) return NOT_METADATA;
+  if (!headerValue.equals(GOOGLE)) return NOT_METADATA;
+  // Never read more than a token can be: the body may have 32 MiB.
+  if (bodySize > MAX_TOKEN || readBuffer(BufferKind.HttpCallResponseBody, MAX_TOKEN, body) != Status.Ok) return BAD_TOKEN;
+  let size = body.length;
+  while (size > 0 && body.at(size - 1) <= 0x20) size--;
+  token.point(body, 0, size);
+  return FETCHED;
+}
+
+/** Percent-encodes everything but RFC 3986's unreserved characters. */
+function appendQueryValue(writer: Writer, value: Bytes): void {
+  for (let i = 0; i < value.length; i++) {
+    const byte = value.at(i);
+    if (isUnreserved(byte)) writer.appendByte(byte);
+    else writer.appendByte(0x25).appendByte(HEX.at(byte >> 4)).appendByte(HEX.at(byte & 15));
+  }
+}
+
+function isUnreserved(byte: i32): bool {
+  return (
+    <u32>((byte | 0x20) - 0x61) < 26 ||
+    <u32>(byte - 0x30) < 10 ||
+    byte == 0x2d ||
+    byte == 0x2e ||
+    byte == 0x5f ||
+    byte == 0x7e
+  );
+}

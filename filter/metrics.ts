@@ -1,0 +1,124 @@
+/**
+ * What the filter counts. The names have the form that the bootstrap of Istio's proxies turns into labels:
+ *
+ *     hopgate_requests.hop=.=ingress;.;backend=.=kb;.;result=.=ok;.;
+ *
+ * All label values come from the configuration or from constants, never from a request. Histograms are in microseconds.
+ */
+import { Bytes, Writer } from "./host/bytes";
+import { defineMetric, incrementMetric, MetricKind, NO_METRIC, recordMetric } from "./host/metrics";
+
+const NAME = new Writer(512);
+
+const HOP = Bytes.of(".hop=.=");
+const BACKEND = Bytes.of("backend=.=");
+const RESULT = Bytes.of("result=.=");
+const CONFIG = Bytes.of("config=.=");
+const END = Bytes.of(";.;");
+
+const REQUESTS = Bytes.of("hopgate_requests");
+const TOTAL = Bytes.of("hopgate_total_us");
+const UPSTREAM = Bytes.of("hopgate_upstream_us");
+const SELF = Bytes.of("hopgate_self_us");
+const WAIT = Bytes.of("hopgate_wait_us");
+const STREAM = Bytes.of("hopgate_stream_us");
+const TOKEN_FETCHES = Bytes.of("hopgate_token_fetches");
+const TOKEN_WAITS = Bytes.of("hopgate_token_waits");
+const RUNNING = Bytes.of("hopgate_config");
+
+/** Result of a request that was forwarded and answered. */
+export const OK = Bytes.of("ok");
+/** Result of a request that ended before anybody answered. */
+export const ABORTED = Bytes.of("aborted");
+/** The backend of requests that no route matched; no name of a configuration has an underscore. */
+export const UNMATCHED = Bytes.of("_unmatched");
+
+/** Distinct results of one backend: `ok`, `aborted` and the error codes. */
+const MAX_RESULTS: i32 = 24;
+
+/**
+ * The metrics of one backend at one hop. Each is defined when it is first needed: defining costs several times what recording
+ * does, and `proxy_on_configure` also runs where nothing will ever be recorded.
+ */
+export class BackendMetrics {
+  private total: i32 = UNDEFINED;
+  private upstream: i32 = UNDEFINED;
+  private self: i32 = UNDEFINED;
+  private wait: i32 = UNDEFINED;
+  private stream: i32 = UNDEFINED;
+  private results: StaticArray<Bytes | null> = new StaticArray<Bytes | null>(MAX_RESULTS);
+  private counters: StaticArray<i32> = new StaticArray<i32>(MAX_RESULTS);
+
+  constructor(
+    private hop: Bytes,
+    private backend: Bytes,
+  ) {}
+
+  /** One request more with this result, which must be a constant: it is known again by identity. */
+  countRequest(result: Bytes): void {
+    for (let i = 0; i < MAX_RESULTS; i++) {
+      const known = this.results[i];
+      if (known === result) {
+        incrementMetric(this.counters[i], 1);
+        return;
+      }
+      if (known === null) {
+        this.results[i] = result;
+        this.counters[i] = defineMetric(MetricKind.Counter, label(this.begin(REQUESTS), RESULT, result));
+        incrementMetric(this.counters[i], 1);
+        return;
+      }
+    }
+  }
+
+  recordHeaders(totalUs: i64, upstreamUs: i64, waitUs: i64, selfUs: i64): void {
+    if (this.total == UNDEFINED) this.defineHistograms();
+    recordMetric(this.total, totalUs);
+    recordMetric(this.upstream, upstreamUs);
+    recordMetric(this.self, selfUs);
+    if (waitUs > 0) recordMetric(this.wait, waitUs);
+  }
+
+  recordStream(streamUs: i64): void {
+    if (this.total == UNDEFINED) this.defineHistograms();
+    recordMetric(this.stream, streamUs);
+  }
+
+  private defineHistograms(): void {
+    this.total = defineMetric(MetricKind.Histogram, this.begin(TOTAL));
+    this.upstream = defineMetric(MetricKind.Histogram, this.begin(UPSTREAM));
+    this.self = defineMetric(MetricKind.Histogram, this.begin(SELF));
+    this.wait = defineMetric(MetricKind.Histogram, this.begin(WAIT));
+    this.stream = defineMetric(MetricKind.Histogram, this.begin(STREAM));
+  }
+
+  private begin(name: Bytes): Writer {
+    return label(begin(name, this.hop), BACKEND, this.backend);
+  }
+}
+
+/** Not yet asked for; NO_METRIC is what the host refused. */
+const UNDEFINED: i32 = NO_METRIC - 1;
+
+/** Fetches of tokens, by how they ended. Rare, so defined anew each time. */
+export function countTokenFetch(hop: Bytes, result: Bytes): void {
+  incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_FETCHES, hop), RESULT, result)), 1);
+}
+
+/** Requests that had to wait for a token, by how that ended. */
+export function countTokenWaits(hop: Bytes, result: Bytes, count: i32): void {
+  if (count > 0) incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_WAITS, hop), RESULT, result)), count);
+}
+
+/** The gauge that says which configuration runs: as many as there are VMs that run it. */
+export function defineRunning(hop: Bytes, config: Bytes): i32 {
+  return defineMetric(MetricKind.Gauge, label(begin(RUNNING, hop), CONFIG, config));
+}
+
+function begin(name: Bytes, hop: Bytes): Writer {
+  return NAME.reset().append(name).append(HOP).append(hop).append(END);
+}
+
+function label(writer: Writer, name: Bytes, value: Bytes): Writer {
+  return writer.append(name).append(value).append(END);
+}

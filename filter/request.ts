@@ -1,0 +1,290 @@
+/**
+ * One request at one hop.
+ *
+ *     Headers ──▶ Forwarded ──▶ Answered
+ *        │  ▲         ▲
+ *        │  Waiting ──┘ token there
+ *        ▼    ▼
+ *       Refused ──▶ Answered       Ignored: a bypassed path
+ *
+ * Every request is sanitised first, whatever becomes of it; what the filter needs of its headers has been read by then.
+ */
+import { Backend, TokenHeader } from "./backend";
+import { Bypass, Config, Expose } from "./config";
+import { HOST_INVALID, ReplyError, ROUTE_UNMATCHED, TOKEN_UNAVAILABLE, UPGRADE_UNSUPPORTED } from "./errors";
+import { HostName } from "./host-name";
+import { Bytes, Writer } from "./host/bytes";
+import { monotonicNs } from "./host/clock";
+import { Action } from "./host/context";
+import { addHeader, getHeader, HeaderMap, removeHeader, replaceHeader } from "./host/headers";
+import { Inbox } from "./host/inbox";
+import { getProperty } from "./host/property";
+import { Status } from "./host/status";
+import { continueRequest, setEffectiveContext } from "./host/stream";
+import { ABORTED, OK } from "./metrics";
+import {
+  AUTHORIZATION,
+  FORWARDED_HOST,
+  AUTHORITY,
+  OWN_BACKEND,
+  OWN_CALLER,
+  OWN_PATH,
+  OWN_TIMING,
+  SERVER_TIMING,
+  SERVERLESS_AUTHORIZATION,
+} from "./names";
+import { reply } from "./reply";
+import { RequestHead } from "./request-head";
+import { Route } from "./route";
+import { appendTiming, isTiming, MAX_TIMING } from "./timing";
+import { Token } from "./token";
+import { Waiter } from "./waiting";
+import { RequestPool } from "./request-pool";
+
+const enum Phase {
+  Headers,
+  /** Held until the token is there. */
+  Waiting,
+  Forwarded,
+  /** Answered by the filter; the answer is still to pass through the response headers. */
+  Refused,
+  Answered,
+  /** Not ours to touch: a bypassed path. */
+  Ignored,
+}
+
+/** Hops that `x-hopgate-path` names at most. */
+const MAX_STAMPS: i32 = 8;
+const CONNECT = Bytes.of("CONNECT");
+const WEBSOCKET = Bytes.of("websocket");
+const FILTER_CHAIN = Bytes.of("xds\0filter_chain_name");
+const COMMA: i32 = 0x2c;
+
+const head = new RequestHead();
+const host = new HostName();
+const chain = new Inbox(512, 4096);
+const service = Bytes.empty();
+const sticky = Bytes.empty();
+const scratch = new Writer(1024);
+const counter = new Writer(20);
+const inner = new Inbox(512, 65_536);
+const timing = new Writer(MAX_TIMING + 512);
+
+export class Request extends Waiter {
+  private phase: Phase = Phase.Headers;
+  private backend: Backend;
+  private result: Bytes = ABORTED;
+  /** The answer may carry `Server-Timing`. */
+  private exposed: bool = false;
+  /** The caller sent an `authorization` of its own. */
+  private hasAuthorization: bool = false;
+  private startNs: i64 = 0;
+  private forwardedNs: i64 = 0;
+  private waitNs: i64 = 0;
+
+  constructor(
+    private config: Config,
+    private pool: RequestPool,
+  ) {
+    super();
+    this.backend = config.unmatched;
+  }
+
+  onRequestHeaders(_headers: i32, _endOfStream: bool): Action {
+    this.startNs = monotonicNs();
+    if (!head.read()) return this.refuse(HOST_INVALID);
+    const config = this.config;
+    this.hasAuthorization = head.hasAuthorization;
+    this.exposed = isExposed(config);
+    const found = config.matchService ? findService() : host.parse(head.authority);
+    this.sanitise(config);
+    if (found && isBypassed(config)) {
+      this.phase = Phase.Ignored;
+      return Action.Continue;
+    }
+    if (!found) return this.refuse(HOST_INVALID);
+    const route = config.hosts.find(config.matchService ? service : host.name);
+    if (route === null && config.rejectUnmatched) return this.refuse(ROUTE_UNMATCHED);
+    stamp(config.hop, config.edge);
+    return route === null ? this.forward(this.startNs) : this.follow(route);
+  }
+
+  /** Every hop takes away what only hops may say about identity and routing; an edge, everything that looks like ours. */
+  private sanitise(config: Config): void {
+    for (let i = 0; i < head.ownCount; i++) {
+      const name = head.own[i];
+      if (config.edge || name.equals(OWN_BACKEND) || name.equals(OWN_CALLER)) removeHeader(HeaderMap.Request, name);
+    }
+  }
+
+  private follow(route: Route): Action {
+    const backend = route.choose(this.keyFor(route));
+    this.backend = backend;
+    replaceHeader(HeaderMap.Request, OWN_BACKEND, backend.name);
+    const authority = backend.authority;
+    if (authority !== null) {
+      replaceHeader(HeaderMap.Request, FORWARDED_HOST, head.authority);
+      replaceHeader(HeaderMap.Request, AUTHORITY, authority);
+    }
+    const token = backend.token;
+    return token === null ? this.forward(this.startNs) : this.inject(token);
+  }
+
+  private keyFor(route: Route): Bytes {
+    const name = route.sticky;
+    if (name !== null && head.find(name, sticky)) return sticky;
+    if (head.requestId.length > 0) return head.requestId;
+    return counter.reset().appendInteger(this.pool.draw());
+  }
+
+  private inject(token: Token): Action {
+    if (head.method.equals(CONNECT) || (head.upgrade.length > 0 && !head.upgrade.equalsIgnoreCase(WEBSOCKET))) {
+      return this.refuse(UPGRADE_UNSUPPORTED);
+    }
+    if (head.hasServerlessAuthorization) removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION);
+    if (token.isUsable(this.startNs) || token.adoptShared(this.startNs)) {
+      this.attach(token);
+      return this.forward(this.startNs);
+    }
+    if (!token.hold(this, this.startNs)) return this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(this.startNs));
+    this.phase = Phase.Waiting;
+    this.pool.hurry();
+    return Action.Pause;
+  }
+
+  onTokenSettled(available: bool): void {
+    if (setEffectiveContext(this.id) != Status.Ok) return;
+    const nowNs = monotonicNs();
+    this.waitNs = nowNs - this.startNs;
+    const token = this.backend.token;
+    if (token === null) return;
+    if (available && token.isUsable(nowNs)) {
+      this.attach(token);
+      this.forward(nowNs);
+      continueRequest();
+    } else {
+      this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(nowNs));
+    }
+  }
+
+  private attach(token: Token): void {
+    const choice = this.backend.tokenHeader;
+    const serverless =
+      choice == TokenHeader.ServerlessAuthorization || (choice == TokenHeader.Auto && this.hasAuthorization);
+    replaceHeader(HeaderMap.Request, serverless ? SERVERLESS_AUTHORIZATION : AUTHORIZATION, token.header);
+  }
+
+  private forward(nowNs: i64): Action {
+    this.phase = Phase.Forwarded;
+    this.forwardedNs = this.waitNs > 0 ? nowNs : monotonicNs();
+    return Action.Continue;
+  }
+
+  private refuse(error: ReplyError, retryAfterSec: i64 = 0): Action {
+    this.phase = Phase.Refused;
+    this.result = error.code;
+    reply(error, retryAfterSec);
+    return Action.Pause;
+  }
+
+  onResponseHeaders(_headers: i32, _endOfStream: bool): Action {
+    if (this.phase != Phase.Forwarded && this.phase != Phase.Refused) return Action.Continue;
+    const nowNs = monotonicNs();
+    if (this.phase == Phase.Forwarded) this.result = OK;
+    else this.forwardedNs = nowNs;
+    this.phase = Phase.Answered;
+    const totalNs = nowNs - this.startNs;
+    const upstreamNs = nowNs - this.forwardedNs;
+    this.tellTime(totalNs, upstreamNs);
+    const selfNs = totalNs - upstreamNs - this.waitNs;
+    this.backend.metrics.recordHeaders(totalNs / 1000, upstreamNs / 1000, this.waitNs / 1000, selfNs / 1000);
+    return Action.Continue;
+  }
+
+  /** To the hop in front as `x-hopgate-timing`, or to the client as `Server-Timing`; an edge tells nobody else. */
+  private tellTime(totalNs: i64, upstreamNs: i64): void {
+    const config = this.config;
+    timing.reset();
+    if (config.edge && !this.exposed) {
+      removeHeader(HeaderMap.Response, OWN_TIMING);
+      return;
+    }
+    // What a service says there itself is not a hop's word: only where a hop of ours is behind is it read, else replaced.
+    const isBehind = this.backend.through && this.result === OK;
+    if (isBehind && getHeader(HeaderMap.Response, OWN_TIMING, inner) == Status.Ok && isTiming(inner)) timing.append(inner);
+    appendTiming(timing, config.hop, totalNs, upstreamNs, this.waitNs);
+    if (this.exposed) {
+      removeHeader(HeaderMap.Response, OWN_TIMING);
+      addHeader(HeaderMap.Response, SERVER_TIMING, timing);
+    } else {
+      replaceHeader(HeaderMap.Response, OWN_TIMING, timing);
+    }
+  }
+
+  onDelete(): void {
+    const list = this.list;
+    if (list !== null) list.remove(this);
+    if (this.phase != Phase.Ignored && this.phase != Phase.Headers) {
+      this.backend.metrics.countRequest(this.result);
+      this.backend.metrics.recordStream((monotonicNs() - this.startNs) / 1000);
+    }
+    this.pool.giveBack(this);
+  }
+
+  /** As new, for the next stream. */
+  reset(): void {
+    this.phase = Phase.Headers;
+    this.backend = this.config.unmatched;
+    this.result = ABORTED;
+    this.exposed = false;
+    this.waitNs = 0;
+  }
+}
+
+function isExposed(config: Config): bool {
+  if (config.expose == Expose.Always) return true;
+  return config.expose == Expose.Trace && config.traceKey.length > 0 && head.trace.equals(config.traceKey);
+}
+
+/** The service that Envoy chose by address: the last part of `inbound-vip|80|http|SERVICE`. */
+function findService(): bool {
+  service.clear();
+  if (getProperty(FILTER_CHAIN, chain) != Status.Ok) return false;
+  const start = chain.lastIndexOf(0x7c) + 1;
+  service.point(chain, start, chain.length - start);
+  return service.length > 0;
+}
+
+function isBypassed(config: Config): bool {
+  const list = config.bypass;
+  for (let i = 0; i < list.length; i++) {
+    if (isPath(list[i].path) && isHost(list[i], config)) return true;
+  }
+  return false;
+}
+
+function isPath(path: Bytes): bool {
+  if (!head.path.startsWith(path)) return false;
+  return head.path.length == path.length || head.path.at(path.length) == 0x3f;
+}
+
+function isHost(bypass: Bypass, config: Config): bool {
+  const hosts = bypass.hosts;
+  for (let i = 0; i < hosts.length; i++) {
+    if (hosts[i].equals(config.matchService ? service : host.name)) return true;
+  }
+  return hosts.length == 0;
+}
+
+/** Adds this hop to the names of those that the request has passed. */
+function stamp(hop: Bytes, edge: bool): void {
+  const stamps = head.stamps;
+  if (edge || stamps.length == 0) {
+    replaceHeader(HeaderMap.Request, OWN_PATH, hop);
+    return;
+  }
+  let count = 1;
+  for (let i = stamps.indexOf(COMMA); i >= 0; i = stamps.indexOf(COMMA, i + 1)) count++;
+  scratch.reset().append(stamps).appendByte(COMMA).append(hop);
+  if (count < MAX_STAMPS && !scratch.overflowed) replaceHeader(HeaderMap.Request, OWN_PATH, scratch);
+}

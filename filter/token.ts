@@ -1,0 +1,256 @@
+/**
+ * The ID token of one audience in one VM: fetched before anybody needs it, shared with the other workers, refreshed
+ * before it expires, and used for as long as it is valid whatever the metadata server does.
+ *
+ *                    ┌───────── tick ─────────┐
+ *                    ▼                        │
+ *     wanted? ──▶ read record ──▶ usable token in it? ── yes ──▶ adopt, release those who wait
+ *                    │ no
+ *                    ├── retry time ahead?  ──▶ refuse those who wait
+ *                    ├── lease ahead?       ──▶ another worker fetches: look again at the next tick
+ *                    └── take the lease ──▶ fetch ──▶ publish token, or failure and retry time
+ *
+ * A token is wanted while there is none, while requests wait, and when it is due for refresh.
+ */
+import { Bytes, Writer } from "./host/bytes";
+import { monotonicNs, wallNs } from "./host/clock";
+import { HttpCallback } from "./host/http-call";
+import { isLogged, log, LogLevel } from "./host/log";
+import { collectLater } from "./host/memory";
+import { expiryOf } from "./id-token";
+import { Identity } from "./identity";
+import { BAD_TOKEN, FETCHED, receiveIdToken, REFUSED, requestIdToken } from "./metadata-server";
+import { countTokenFetch, countTokenWaits } from "./metrics";
+import { TokenRecord } from "./token-record";
+import { Waiter, WaitList } from "./waiting";
+
+const NS_PER_MS: i64 = 1_000_000;
+const NS_PER_SEC: i64 = 1_000_000_000;
+
+/** A token is not used in its last seconds: it must still be valid when it has reached the service. */
+const MARGIN_NS: i64 = 5 * NS_PER_SEC;
+/** Spread of the refresh over the workers and proxies that got their tokens at the same time. */
+const REFRESH_JITTER_MS: i64 = 10_000;
+/** A source whose tokens are always due for refresh is asked no more often than this, or at half of their life. */
+const REFRESH_PAUSE_MS: i64 = 30_000;
+const REFRESH_FLOOR_MS: i64 = 1_000;
+/** First retry after a failure, and the longest pause between two. */
+const RETRY_MS: i64 = 1_000;
+const RETRY_LIMIT_MS: i64 = 8_000;
+/** Pause after the source said that it has no token for this audience. */
+const REFUSED_PAUSE_MS: i64 = 30_000;
+/** How much longer than the call itself a lease lasts: after that its holder is taken for dead. */
+const LEASE_SLACK_MS: i64 = 1_000;
+
+const KEY_PREFIX = Bytes.of("hopgate/1/metadata/");
+const BEARER = Bytes.of("Bearer ");
+const AVAILABLE = Bytes.of("released");
+const UNAVAILABLE = Bytes.of("refused");
+const WARNING = Bytes.of("hopgate: no ID token for audience ");
+const WARNING_REASON = Bytes.of(": ");
+
+const record = new TokenRecord();
+const fetched = Bytes.empty();
+const message = new Writer(2048);
+
+export class Token extends HttpCallback {
+  /** `Bearer TOKEN`, empty if there is none; use it only after `isUsable`. */
+  header: Bytes = Bytes.empty();
+
+  private key: Bytes;
+  private expiresSec: i64 = 0;
+  /** By the monotonic clock, so that a wall clock stepping back does not prolong a token. */
+  private usableUntilNs: i64 = 0;
+  private refreshAtMs: i64 = 0;
+  private retryAtMs: i64 = 0;
+  private fetching: bool = false;
+  private waiters: WaitList = new WaitList();
+
+  constructor(
+    readonly audience: Bytes,
+    private identity: Identity,
+  ) {
+    super();
+    const key = new Writer(KEY_PREFIX.length + identity.cluster.length + audience.length + 1);
+    this.key = key.append(KEY_PREFIX).append(identity.cluster).appendByte(0x2f).append(audience).copy();
+  }
+
+  /** Whether `header` can go on a request that is sent at `nowNs` (monotonic). */
+  isUsable(nowNs: i64): bool {
+    return nowNs < this.usableUntilNs;
+  }
+
+  /**
+   * Holds a request until the token is there; `onTokenSettled` says how that ended. False if it must be refused instead: too
+   * many wait, or the last fetch failed and the next is not due.
+   */
+  hold(waiter: Waiter, nowNs: i64): bool {
+    const identity = this.identity;
+    if (identity.waiting >= identity.maxWaiters || nowNs / NS_PER_MS < this.retryAtMs) return false;
+    waiter.heldSinceNs = nowNs;
+    this.waiters.add(waiter);
+    identity.waiting += 1;
+    return true;
+  }
+
+  /** A held request went away. */
+  release(waiter: Waiter): void {
+    if (waiter.list !== this.waiters) return;
+    this.waiters.remove(waiter);
+    this.identity.waiting -= 1;
+  }
+
+  /** Seconds until it is worth asking again, at least 1. */
+  retryAfterSec(nowNs: i64): i64 {
+    return max((this.retryAtMs - nowNs / NS_PER_MS + 999) / 1000, 1);
+  }
+
+  /** Looks whether another worker has published the token meanwhile: a request needs it and this VM has none. */
+  adoptShared(nowNs: i64): bool {
+    if (record.read(this.key)) this.takeFromRecord(nowNs);
+    return this.isUsable(nowNs);
+  }
+
+  tick(nowNs: i64): void {
+    this.followWallClock(nowNs);
+    const nowMs = nowNs / NS_PER_MS;
+    const wanted = this.waiters.size > 0 || !this.isUsable(nowNs) || nowMs >= this.refreshAtMs;
+    if (wanted && !this.fetching && nowMs >= this.retryAtMs) this.obtain(nowNs);
+    // Whatever happens to the worker that fetches, nobody waits for ever.
+    const patienceNs = (this.identity.timeoutMs + 2 * LEASE_SLACK_MS) * NS_PER_MS;
+    this.settle(false, nowNs - patienceNs);
+  }
+
+  /** A token that expires earlier than thought, because the wall clock stepped ahead, is not used for longer than that. */
+  private followWallClock(nowNs: i64): void {
+    if (this.usableUntilNs == 0) return;
+    this.usableUntilNs = min(this.usableUntilNs, this.usableUntil(this.expiresSec, nowNs));
+  }
+
+  private usableUntil(expiresSec: i64, nowNs: i64): i64 {
+    return nowNs + expiresSec * NS_PER_SEC - wallNs() - MARGIN_NS;
+  }
+
+  private obtain(nowNs: i64): void {
+    const nowMs = nowNs / NS_PER_MS;
+    const identity = this.identity;
+    // Where the host cannot say what is shared, this worker goes on alone.
+    if (record.read(this.key)) {
+      this.takeFromRecord(nowNs);
+      if (this.isUsable(nowNs) && nowMs < this.refreshAtMs) return this.settle(true, i64.MAX_VALUE);
+      if (isAhead(record.retryAtMs, nowMs, REFUSED_PAUSE_MS)) {
+        this.retryAtMs = record.retryAtMs;
+        return this.settle(this.isUsable(nowNs), i64.MAX_VALUE);
+      }
+      const leaseMs = identity.timeoutMs + LEASE_SLACK_MS;
+      if (isAhead(record.leaseUntilMs, nowMs, leaseMs)) return;
+      record.leaseUntilMs = nowMs + leaseMs;
+      if (!record.write(this.key, record.token)) return;
+    }
+    const result = requestIdToken(identity, this.audience, this);
+    if (result === FETCHED) this.fetching = true;
+    else this.fail(result, nowNs);
+  }
+
+  /** The root goes, and the host cancels its calls: let another worker fetch at once instead of when the lease ends. */
+  close(): void {
+    if (!this.fetching || !record.read(this.key)) return;
+    record.leaseUntilMs = 0;
+    record.write(this.key, record.token);
+  }
+
+  onHttpCallResponse(headers: i32, bodySize: i32): void {
+    const nowNs = monotonicNs();
+    this.fetching = false;
+    const result = receiveIdToken(headers, bodySize, fetched);
+    if (result !== FETCHED) return this.fail(result, nowNs);
+    if (!this.adopt(fetched, nowNs)) return this.fail(BAD_TOKEN, nowNs);
+    countTokenFetch(this.identity.hop, FETCHED);
+    this.retryAtMs = 0;
+    this.refreshAtMs = max(this.refreshAtMs, nowNs / NS_PER_MS + REFRESH_FLOOR_MS);
+    if (record.read(this.key)) {
+      record.leaseUntilMs = 0;
+      record.retryAtMs = 0;
+      record.failures = 0;
+      record.write(this.key, fetched);
+    }
+    this.settle(true, i64.MAX_VALUE);
+  }
+
+  private fail(reason: Bytes, nowNs: i64): void {
+    countTokenFetch(this.identity.hop, reason);
+    if (isLogged(LogLevel.Warn)) {
+      log(LogLevel.Warn, message.reset().append(WARNING).append(this.audience).append(WARNING_REASON).append(reason));
+    }
+    const known = record.read(this.key);
+    const failures = min(record.failures, 16) + 1;
+    const pauseMs =
+      reason === REFUSED ? REFUSED_PAUSE_MS : jittered(min(RETRY_MS << (failures - 1), RETRY_LIMIT_MS), nowNs);
+    this.retryAtMs = nowNs / NS_PER_MS + pauseMs;
+    if (known) {
+      record.leaseUntilMs = 0;
+      record.retryAtMs = this.retryAtMs;
+      record.failures = failures;
+      record.write(this.key, record.token);
+    }
+    this.settle(this.isUsable(nowNs), i64.MAX_VALUE);
+  }
+
+  private takeFromRecord(nowNs: i64): void {
+    if (record.token.length > 0) this.adopt(record.token, nowNs);
+  }
+
+  /** Makes `token` the current one if it is for our audience and lasts longer than what there is. False: it is no use. */
+  private adopt(token: Bytes, nowNs: i64): bool {
+    const expiresSec = expiryOf(token, this.audience);
+    if (expiresSec < 0 || expiresSec > MAX_EXPIRY_SEC) return false;
+    const untilNs = this.usableUntil(expiresSec, nowNs);
+    if (untilNs <= nowNs) return false;
+    if (this.isUsable(nowNs) && expiresSec <= this.expiresSec) return true;
+    this.header = new Writer(BEARER.length + token.length).append(BEARER).append(token);
+    collectLater();
+    this.expiresSec = expiresSec;
+    this.usableUntilNs = untilNs;
+    this.refreshAtMs = this.refreshTime(untilNs + MARGIN_NS, nowNs);
+    return true;
+  }
+
+  private refreshTime(expiresNs: i64, nowNs: i64): i64 {
+    const nowMs = nowNs / NS_PER_MS;
+    const leftMs = expiresNs / NS_PER_MS - nowMs;
+    const dueMs = leftMs - this.identity.refreshBeforeSec * 1000;
+    if (dueMs > 0) return nowMs + dueMs + random(nowNs) % min(REFRESH_JITTER_MS, leftMs / 10 + 1);
+    return nowMs + max(min(REFRESH_PAUSE_MS, leftMs / 2), REFRESH_FLOOR_MS);
+  }
+
+  /** Ends the wait of everybody who has waited since `sinceNs` or longer. */
+  private settle(available: bool, sinceNs: i64): void {
+    let count = 0;
+    for (let waiter = this.waiters.takeSince(sinceNs); waiter !== null; waiter = this.waiters.takeSince(sinceNs)) {
+      this.identity.waiting -= 1;
+      count += 1;
+      waiter.onTokenSettled(available);
+    }
+    countTokenWaits(this.identity.hop, available ? AVAILABLE : UNAVAILABLE, count);
+  }
+}
+
+/** In the year 2096: far beyond any token, and nanoseconds do not overflow. */
+const MAX_EXPIRY_SEC: i64 = 4_000_000_000;
+
+/** Whether `timeMs` is yet to come, and no further off than we would have put it ourselves. */
+function isAhead(timeMs: i64, nowMs: i64, limitMs: i64): bool {
+  return timeMs > nowMs && timeMs - nowMs <= limitMs;
+}
+
+/** Between half of `milliseconds` and all of it. */
+function jittered(milliseconds: i64, nowNs: i64): i64 {
+  return milliseconds / 2 + (random(nowNs) % (milliseconds / 2 + 1));
+}
+
+/** Enough disorder to keep workers apart: the low bits of their clocks, spread (the finalizer of SplitMix64). */
+function random(nowNs: i64): i64 {
+  let value = <u64>nowNs * 0x9e37_79b9_7f4a_7c15;
+  value = (value ^ (value >> 30)) * 0xbf58_476d_1ce4_e5b9;
+  return <i64>((value ^ (value >> 27)) >> 1);
+}

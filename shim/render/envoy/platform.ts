@@ -1,0 +1,29 @@
+import type { Mesh } from "../../config/model.js";
+import { Failure } from "../../errors.js";
+import { endpointCluster } from "./cluster.js";
+import type { Endpoint } from "./input.js";
+import type { JsonObject } from "./json.js";
+import { outboundCluster, type Service } from "./names.js";
+
+/** The hosts outside the mesh that the filter itself calls: for tokens, and for the keys of the validators. */
+export function platformServices(mesh: Mesh): readonly Service[] {
+  const keyHosts = new Set([...mesh.validators.values()].map((validator) => validator.jwks.host));
+  return [
+    ...(mesh.identity.mode === "off" ? [] : [{ host: "metadata.google.internal", port: 80 }]),
+    ...(mesh.identity.mode === "impersonate" ? [{ host: "iamcredentials.googleapis.com", port: 443 }] : []),
+    ...[...keyHosts].map((host) => ({ host, port: 443 })),
+  ];
+}
+
+export function platformClusters(mesh: Mesh, endpoints: ReadonlyMap<string, Endpoint>): readonly JsonObject[] {
+  return platformServices(mesh).map((service) =>
+    endpointCluster(outboundCluster(service), required(endpoints, service.host, "platform service")),
+  );
+}
+
+/** An entry of the input that the caller owes us. */
+export function required<T>(entries: ReadonlyMap<string, T>, name: string, what: string): T {
+  const entry = entries.get(name);
+  if (entry === undefined) throw new Failure(`The local mesh has no place for the ${what} ${name}.`);
+  return entry;
+}

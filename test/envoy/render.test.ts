@@ -1,0 +1,17 @@
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { connect as connectHttp2 } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Mesh } from "../../shim/config/model.js";
+import { type CertificateAuthority, createCertificateAuthority } from "../../shim/local/ca.js";
+import { type LocalServer, startHttpServer } from "../../shim/local/server.js";
+import { renderGateway } from "../../shim/render/envoy/gateway.js";
+import type { Endpoint, EnvoyFile, WorkloadCertificate } from "../../shim/render/envoy/input.js";
+import type { JsonObject } from "../../shim/render/envoy/json.js";
+import { workloadIdentity } from "../../shim/render/envoy/names.js";
+import { virtualIps } from "../../shim/render/envoy/vips.js";
+import { renderWaypoint } from "../../shim/render/envoy/waypoint.js";
+import { request } from "../../shim/trace/client.js";
+import { agents, cloudRun, ingress, kubernetes, meshOf, route } from "../unit/render/envoy/sample.js";

@@ -1,0 +1,44 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { columns, fit, printable, shownUrl, wrap } from "../../../shim/output/text.js";
+
+it("printable leaves one harmless character for each", () => {
+  expect(printable("a\u001b[2Jé😀\n~")).toBe("a?[2J???~".replace("???", "???"));
+});
+
+it.each([
+  ["https://a.example/b?key=1#c", "https://a.example/b"],
+  ["https://user:pass@a.example/b@c", "https://a.example/b@c"],
+  ["https://u@v:p@a.example", "https://a.example"],
+  ["a.example/b", "a.example/b"],
+])("of the URL %s is shown %s", (url, shown) => {
+  expect(shownUrl(url)).toBe(shown);
+});
+
+it("columns does not count colours", () => {
+  expect(columns("\u001b[1;31mred\u001b[0m")).toBe(3);
+});
+
+it.each([
+  ["abc", 3, "abc"],
+  ["abcd", 3, "ab~"],
+  ["abcd", 1, "~"],
+  ["abcd", 0, ""],
+])("%s cut to %d columns is %j", (text, width, expected) => {
+  expect(fit(text, width, "~")).toBe(expected);
+});
+
+it("wrap breaks at spaces, and inside a word only where it must", () => {
+  expect(wrap("one two three", 7)).toEqual(["one two", "three"]);
+  expect(wrap("a abcdefghij b", 4)).toEqual(["a", "abcd", "efgh", "ij b"]);
+});
+
+it("wrap loses nothing but spaces and exceeds no line", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1, max: 20 }), (text, width) => {
+      const lines = wrap(text, width);
+      expect(lines.join("").replaceAll(" ", "")).toBe(text.replaceAll(" ", ""));
+      for (const line of lines) expect(line.length).toBeLessThanOrEqual(width);
+    }),
+  );
+});
