@@ -34,11 +34,13 @@ export function named<T>(map: Readonly<Record<string, T | undefined>> | undefine
   return map !== undefined && Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
-/** The value without what the findings are about. List entries keep their index: what is taken out leaves a gap. */
+/**
+ * The value without what the findings of the schema are about. List entries keep their index: what is taken out leaves
+ * a gap. Unknown fields and names that are not valid stay: nothing reads the former, and others may refer to the latter.
+ */
 export function withoutFindings(value: unknown, findings: readonly Finding[]): Draft {
   const copy: unknown = structuredClone(value);
-  for (const { path, part, message } of findings) {
-    void message;
+  for (const { path, part } of findings) {
     if (part === "value") remove(copy, path);
   }
   return copy as Draft;

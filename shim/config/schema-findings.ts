@@ -37,11 +37,15 @@ function whatIsWrong(found: unknown, noun: string, path: Path): string {
 
 function fixFor(issue: z.core.$ZodIssue, found: unknown, fix: string): string {
   if (issue.code === "invalid_value" && typeof found === "string") {
-    const meant = closest(found, issue.values.filter((value) => typeof value === "string"));
+    const meant = closest(
+      found,
+      issue.values.filter((value) => typeof value === "string"),
+    );
     return meant === undefined ? fix : `did you mean ${meant}?`;
   }
   if (issue.code !== "invalid_type" || found === null) return fix;
-  if (issue.expected === "string" && (typeof found === "number" || typeof found === "boolean")) return `${fix}, in quotes`;
+  if (issue.expected === "string" && (typeof found === "number" || typeof found === "boolean"))
+    return `${fix}, in quotes`;
   if (typeof found === "string" && /^(?:[0-9]+|true|false)$/.test(found)) return `${fix}, without quotes`;
   return fix;
 }

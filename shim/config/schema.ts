@@ -21,7 +21,9 @@ function wholeNumber(least: number, most: number, unit = ""): z.ZodNumber {
 }
 
 function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> {
-  return z.enum(values, { error: `one of the values known here: write ${values.slice(0, -1).join(", ")} or ${values.at(-1)}` });
+  return z.enum(values, {
+    error: `one of the values known here: write ${values.slice(0, -1).join(", ")} or ${values.at(-1)}`,
+  });
 }
 
 function listOf<T extends z.ZodType>(element: T, noun: string): z.ZodArray<T> {
@@ -101,9 +103,7 @@ const backend = fields({
 });
 
 const validator = fields({
-  issuers: listOf(audience, "issuers")
-    .describe("Accepted `iss` claims.")
-    .default(["https://accounts.google.com"]),
+  issuers: listOf(audience, "issuers").describe("Accepted `iss` claims.").default(["https://accounts.google.com"]),
   audiences: listOf(audience, "audiences").describe("Accepted `aud` claims."),
   emails: listOf(
     text(
@@ -149,10 +149,10 @@ const route = fields({
   split: mapOf(wholeNumber(1, 100), "backends and their percent")
     .describe("Backends that answer, each with its share in percent. The shares sum to 100.")
     .optional(),
-  sticky: headerName.describe("Requests with the same value of this header go to the same backend of a split.").optional(),
-  validate: validatorName
-    .describe("Name of the validator that callers of this route must satisfy.")
+  sticky: headerName
+    .describe("Requests with the same value of this header go to the same backend of a split.")
     .optional(),
+  validate: validatorName.describe("Name of the validator that callers of this route must satisfy.").optional(),
   open: text(
     /^(?=[\s\S]*\p{L})(?:\P{Cc}|\n){1,500}$/u,
     'a reason: write in words why callers need not be checked here, such as "callers are checked by AuthorizationPolicy kb"',

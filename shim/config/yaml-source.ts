@@ -67,7 +67,12 @@ class NodeReader {
     for (const { key, value } of pairs) {
       // `__proto__` is no name of anything, and objects have one of their own.
       if (!isScalar(key) || typeof key.value !== "string" || key.value === "__proto__") {
-        this.report(isNode(key) ? key : value, path, "a key here is not a name", "write a name, in quotes if it is a number");
+        this.report(
+          isNode(key) ? key : value,
+          path,
+          "a key here is not a name",
+          "write a name, in quotes if it is a number",
+        );
         continue;
       }
       const earlier = entries.get(key.value);
@@ -85,7 +90,8 @@ class NodeReader {
     const anchor = this.anchors.get(alias.source);
     this.aliases++;
     if (this.aliases > MAX_ALIASES) {
-      if (this.aliases === MAX_ALIASES + 1) this.report(alias, path, `more than ${MAX_ALIASES} aliases`, "write the values out");
+      if (this.aliases === MAX_ALIASES + 1)
+        this.report(alias, path, `more than ${MAX_ALIASES} aliases`, "write the values out");
     } else if (anchor === undefined) {
       const fix = `write the value here, or &${alias.source} before the value that is meant, above this line`;
       this.report(alias, path, `no anchor &${alias.source} stands before this alias`, fix);

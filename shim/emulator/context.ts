@@ -336,9 +336,13 @@ export class RootContext extends Context {
     return Status.Ok;
   }
 
-  /** proxy_on_delete; what it still waits for is cancelled, and no callback comes any more. */
   delete(): void {
     this.notify("proxy_on_delete");
+    this.abandon();
+  }
+
+  /** Cancels what it waits for without a word to the guest: no callback comes any more. */
+  abandon(): void {
     this.#stopTicking?.();
     for (const call of [...this.calls.values()]) call.cancel();
     this.vm.contexts.delete(this.id);

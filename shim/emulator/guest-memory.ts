@@ -46,7 +46,7 @@ export class GuestMemory {
   /** The bytes as a latin1 string, or undefined where they are not in the memory. */
   string(pointer: number, size: number): string | undefined {
     if (!this.contains(pointer, size)) return undefined;
-    return this.#bytes.latin1Slice(pointer >>> 0, (pointer >>> 0) + (size >>> 0));
+    return this.#bytes.toString("latin1", pointer >>> 0, (pointer >>> 0) + (size >>> 0));
   }
 
   /** A view of the bytes, good until the guest runs again, or undefined where they are not in the memory. */
@@ -76,7 +76,7 @@ export class GuestMemory {
       const bytes = this.#bytes;
       for (let i = 0; i < length; i++) bytes[pointer + i] = text.charCodeAt(i);
     } else {
-      this.#bytes.latin1Write(text, pointer, length);
+      this.#bytes.write(text, pointer, length, "latin1");
     }
     return pointer + length;
   }

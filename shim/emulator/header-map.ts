@@ -7,12 +7,8 @@ import type { Headers, Pair } from "./pairs.js";
 
 export type MapKind = "request" | "response" | "trailers";
 
-const REQUEST_INLINE: ReadonlySet<string> = new Set([
-  ":authority",
-]);
-const RESPONSE_INLINE: ReadonlySet<string> = new Set([
-  ":status",
-]);
+const REQUEST_INLINE: ReadonlySet<string> = new Set([":authority"]);
+const RESPONSE_INLINE: ReadonlySet<string> = new Set([":status"]);
 const NO_INLINE: ReadonlySet<string> = new Set();
 
 const INLINE: Readonly<Record<MapKind, ReadonlySet<string>>> = {

@@ -19,14 +19,7 @@ const TWO_64 = 2 ** 64;
 /** gRPC's own status codes go up to here; anything above means that the guest gave none. */
 const MAX_GRPC_STATUS = 16;
 
-const {
-  Ok,
-  NotFound,
-  BadArgument,
-  InvalidMemoryAccess,
-  InternalFailure,
-  Unimplemented,
-} = Status;
+const { Ok, NotFound, BadArgument, InvalidMemoryAccess, InternalFailure, Unimplemented } = Status;
 
 /** What a module may import: each function counted in `vm.hostCalls`, and refused where it is restricted. */
 export function hostImports(vm: Vm): Record<string, Record<string, HostFunction>> {
@@ -141,7 +134,13 @@ function headerFunctions(vm: Vm): Record<string, HostFunction> {
       map.replaceAll(parsePairs(bytes));
       return written(type);
     },
-    proxy_add_header_map_value: (type: number, nameAt: number, nameSize: number, valueAt: number, valueSize: number) => {
+    proxy_add_header_map_value: (
+      type: number,
+      nameAt: number,
+      nameSize: number,
+      valueAt: number,
+      valueSize: number,
+    ) => {
       if (type >>> 0 > MAX_MAP_TYPE) return BadArgument;
       const name = memory().string(nameAt, nameSize);
       const value = memory().string(valueAt, valueSize);

@@ -51,7 +51,7 @@ export function parsePairs(bytes: Buffer): Pair[] {
     const nameEnd = at + bytes.readUInt32LE(4 + i * 8);
     const valueEnd = nameEnd + 1 + bytes.readUInt32LE(8 + i * 8);
     if (valueEnd + 1 > bytes.length || bytes[nameEnd] !== 0 || bytes[valueEnd] !== 0) return [];
-    pairs.push([bytes.latin1Slice(at, nameEnd), bytes.latin1Slice(nameEnd + 1, valueEnd)]);
+    pairs.push([bytes.toString("latin1", at, nameEnd), bytes.toString("latin1", nameEnd + 1, valueEnd)]);
     at = valueEnd + 1;
   }
   return at === bytes.length ? pairs : [];

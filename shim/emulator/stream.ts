@@ -7,7 +7,7 @@ import { Flow } from "./flow.js";
 import { HeaderMap } from "./header-map.js";
 import { bodyBytes, type BodyInput } from "./http-call.js";
 import { prepareLocalReply } from "./local-reply.js";
-import type { Headers, Pair } from "./pairs.js";
+import type { Headers } from "./pairs.js";
 
 export interface StreamOptions {
   /** As they reach the filter: Envoy's own checks and additions are the test's business. Names in any case. */
@@ -31,6 +31,18 @@ export interface Response {
 
 const NO_PROPERTIES: ReadonlyMap<string, string> = new Map();
 
+/** What Envoy answers while it waits for a configuration that it can take (measured with ECDS). */
+const NOT_CONFIGURED: LocalReply = {
+  status: 500,
+  details: "filter_config_not_found",
+  body: Buffer.alloc(0),
+  headers: [],
+  grpcStatus: undefined,
+};
+
+/** "unfiltered": Envoy skips the filter. "unconfigured": it was never given one that it could take. */
+export type Unserved = "unfiltered" | "unconfigured";
+
 export class Stream implements StreamCallbacks {
   readonly filterState = new Map<string, string>();
   /** How often the route was to be computed again: once for each write of a request header. */
@@ -49,15 +61,18 @@ export class Stream implements StreamCallbacks {
   readonly #encoder: Flow;
   readonly #onEnd: () => void;
 
-  /** `root` is the configuration to serve with, undefined where there is none: then nothing is filtered. */
-  constructor(root: RootContext | undefined, options: StreamOptions, onEnd: () => void) {
+  /** `root` is the configuration to serve with. */
+  constructor(root: RootContext | Unserved, options: StreamOptions, onEnd: () => void) {
     this.#onEnd = onEnd;
-    this.#properties =
-      options.properties === undefined ? NO_PROPERTIES : new Map(Object.entries(options.properties));
-    this.#context = root === undefined ? undefined : createContext(root, this);
+    this.#properties = options.properties === undefined ? NO_PROPERTIES : new Map(Object.entries(options.properties));
+    this.#context = typeof root === "string" ? undefined : createContext(root, this);
     const context = this.#context;
+    const unconfigured = root === "unconfigured";
     this.#decoder = new Flow({
-      headers: (headers, end) => context?.decodeHeaders(headers, end) ?? true,
+      headers: (headers, end) => {
+        if (unconfigured) this.sendLocalReply(NOT_CONFIGURED);
+        return context?.decodeHeaders(headers, end) ?? true;
+      },
       data: (body, end) => context?.decodeData(body, end) ?? 0,
       trailers: (trailers) => context?.decodeTrailers(trailers) ?? true,
     });
@@ -250,5 +265,3 @@ function createContext(root: RootContext, stream: Stream): Context {
   if (!vm.failed) vm.contexts.set(context.id, context);
   return context;
 }
-
-export type { Pair };

@@ -190,9 +190,6 @@ export class Vm {
   }
 
   #allocate(malloc: GuestFunction, size: number): number {
-    const current = this.#current;
-    const effectiveId = this.#effectiveId;
-    const restriction = this.restriction;
     this.restriction = "malloc";
     try {
       return (malloc(size) ?? 0) >>> 0;
@@ -200,9 +197,7 @@ export class Vm {
       this.#trap("malloc", error);
       return 0;
     } finally {
-      this.restriction = restriction;
-      this.#current = current;
-      this.#effectiveId = effectiveId;
+      this.restriction = "none";
     }
   }
 
@@ -212,7 +207,6 @@ export class Vm {
     this.failed = true;
     this.process.traps.push({ vm: this.name, callback, message: error.message });
   }
-
 }
 
 function functionOf(exported: WebAssembly.ExportValue | undefined): GuestFunction | undefined {

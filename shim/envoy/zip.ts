@@ -19,7 +19,8 @@ export function readZipEntry(zip: Buffer, name: string, maxSize: number): Buffer
   let at = centralDirectory(zip);
   while (at + CENTRAL_SIZE <= zip.length && zip.readUInt32LE(at) === CENTRAL_SIGNATURE) {
     const nameLength = zip.readUInt16LE(at + 28);
-    if (zip.toString("utf8", at + CENTRAL_SIZE, at + CENTRAL_SIZE + nameLength) === name) return content(zip, at, maxSize);
+    if (zip.toString("utf8", at + CENTRAL_SIZE, at + CENTRAL_SIZE + nameLength) === name)
+      return content(zip, at, maxSize);
     at += CENTRAL_SIZE + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
   }
   throw new Error(`the zip file has no entry ${name}`);

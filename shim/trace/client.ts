@@ -248,7 +248,7 @@ class BodyReader {
     if (this.ttft_us === undefined && this.token.push(chunk)) this.ttft_us = at_us;
 
     const kept = chunk.subarray(0, MAX_BODY_BYTES - this.bytes);
-    this.truncated ||= kept.length < chunk.length;
+    
     this.bytes += kept.length;
     if (kept.length > 0) this.chunks.push(kept);
   }

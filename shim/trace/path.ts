@@ -23,10 +23,11 @@ export interface ClientTimes {
  * - `client`: DNS, TCP and TLS of the client; 0 on a kept connection.
  * - `network`: between two parties, both directions together.
  * - `hop`: a hop's own work. `wait`: the hop held the request.
- * - `service`: what answers in the end; with the network to it where it does not report its own time.
+ * - `service`: what answers in the end, by its own account.
+ * - `upstream`: all that the last hop forwarded to, where the service gives no account: the service and the network to it.
  * - `stream`: response headers to the end of the body, as the client saw it.
  */
-export type SegmentKind = "client" | "network" | "hop" | "wait" | "service" | "stream";
+export type SegmentKind = "client" | "network" | "hop" | "wait" | "service" | "upstream" | "stream";
 
 /**
  * A part of the client's time. Segments follow each other without gap or overlap in the order of the path. A party's time
@@ -53,8 +54,6 @@ export interface Trace extends ClientTimes {
   /** What a reader must know to trust the numbers, as sentences. */
   readonly notes: readonly string[];
 }
-
-export const SERVICE_WITH_NETWORK = "service + network";
 
 /** Clock granularity and rounding on both sides. Parties that contradict each other by more are named in the notes. */
 const TOLERANCE_US = 100;
@@ -87,7 +86,7 @@ export function tracePath(entries: readonly ServerTiming[], client: ClientTimes,
     path.add("service", `service (${service.name})`, depth, service.duration_us);
   } else if (outer.behind_us > 0) {
     // A hop that answers by itself forwards nothing, and nothing is behind it.
-    path.add("service", SERVICE_WITH_NETWORK, depth, outer.behind_us);
+    path.add("upstream", "service + network", depth, outer.behind_us);
   }
   path.addBetween("stream", "stream", 0, client.total_us, client.headers_us, ["the client", "the response headers"]);
 

@@ -2,7 +2,7 @@
 
 import { milliseconds } from "../output/milliseconds.js";
 import { table } from "../output/table.js";
-import { type Segment, type SegmentKind, SERVICE_WITH_NETWORK, type Trace } from "./path.js";
+import type { SegmentKind, Trace } from "./path.js";
 
 /** Absent where there was nothing to take them of. */
 export interface Percentiles {
@@ -24,9 +24,10 @@ export interface PathSummary {
   readonly wait: Percentiles | undefined;
   /** All networks of the path together. */
   readonly network: Percentiles | undefined;
+  /** Of the traces whose service reported its own time. */
   readonly service: Percentiles | undefined;
-  /** Some service did not report its own time: the network to it counts as the service's. */
-  readonly service_includes_network: boolean;
+  /** Service and the network to it, of the traces whose service did not. */
+  readonly upstream: Percentiles | undefined;
   readonly stream: Percentiles | undefined;
 }
 
@@ -50,46 +51,55 @@ export function summarise(path: string, traces: readonly Trace[]): PathSummary {
     ttft: percentiles(traces.flatMap((trace) => trace.ttft_us ?? [])),
     connect: of((trace) => trace.connect_us),
     hops: hopNames(traces).map((name) => ({ name, self: percentiles(selfTimes(traces, name)) })),
-    wait: of((trace) => sum(trace.segments, "wait")),
-    network: of((trace) => sum(trace.segments, "network")),
-    service: of((trace) => sum(trace.segments, "service")),
-    service_includes_network: traces.some((trace) => trace.segments.some((s) => s.label === SERVICE_WITH_NETWORK)),
-    stream: of((trace) => sum(trace.segments, "stream")),
+    wait: of((trace) => sum(durations(trace, "wait"))),
+    network: of((trace) => sum(durations(trace, "network"))),
+    service: percentiles(traces.flatMap((trace) => durations(trace, "service"))),
+    upstream: percentiles(traces.flatMap((trace) => durations(trace, "upstream"))),
+    stream: percentiles(traces.flatMap((trace) => durations(trace, "stream"))),
   };
 }
 
 /**
- * The paths as a table: a row for each part, two columns (p50 and p95, in milliseconds) for each path.
+ * The paths as a table: a row for each part, p50 and p95 in milliseconds for each path. A dash where a path has no such
+ * part; parts that no path has are left out.
  *
- *                    in-cluster         Cloud Run
- *                    p50 ms   p95 ms    p50 ms   p95 ms
- *     client total     3.21     4.80      14.2     19.9
+ *                          in-cluster          Cloud Run
+ *     requests                    100                100
+ *     milliseconds       p50      p95       p50      p95
+ *     client total      3.21     4.80      14.2     19.9
  */
 export function comparePaths(summaries: readonly PathSummary[]): string {
-  const hops = [...new Set(summaries.flatMap((summary) => summary.hops.map((hop) => hop.name)))];
-  const service = summaries.some((summary) => summary.service_includes_network) ? SERVICE_WITH_NETWORK : "service";
-  const row = (label: string, cell: (summary: PathSummary) => Percentiles | undefined): string[] => [
-    label,
-    ...summaries.flatMap((summary) => cells(cell(summary))),
-  ];
+  const row = (label: string, part: (summary: PathSummary) => Percentiles | undefined): string[][] => {
+    const parts = summaries.map(part);
+    return parts.some((values) => values !== undefined) ? [[label, ...parts.map(cell)]] : [];
+  };
+  const hops = new Set(summaries.flatMap((summary) => summary.hops.map((hop) => hop.name)));
   const rows = [
-    ["", ...summaries.flatMap((summary) => ["", summary.path])],
-    ["", ...summaries.flatMap(() => ["p50 ms", "p95 ms"])],
-    ["requests", ...summaries.flatMap((summary) => ["", String(summary.count)])],
-    row("client total", (summary) => summary.total),
-    ...(summaries.some((summary) => summary.ttft) ? [row("first token", (summary) => summary.ttft)] : []),
-    row("client (connect)", (summary) => summary.connect),
-    row("network", (summary) => summary.network),
-    ...hops.map((name) => row(`${name} self`, (summary) => summary.hops.find((hop) => hop.name === name)?.self)),
-    row("wait", (summary) => summary.wait),
-    row(service, (summary) => summary.service),
-    row("stream", (summary) => summary.stream),
+    ["", ...summaries.map((summary) => summary.path)],
+    ["requests", ...summaries.map((summary) => String(summary.count))],
+    ["milliseconds", ...summaries.map(() => pair("p50", "p95"))],
+    ...row("client total", (summary) => summary.total),
+    ...row("first token", (summary) => summary.ttft),
+    ...row("client (connect)", (summary) => summary.connect),
+    ...row("network", (summary) => summary.network),
+    ...[...hops].flatMap((name) =>
+      row(`${name} self`, (summary) => summary.hops.find((hop) => hop.name === name)?.self),
+    ),
+    ...row("wait", (summary) => summary.wait),
+    ...row("service", (summary) => summary.service),
+    ...row("service + network", (summary) => summary.upstream),
+    ...row("stream", (summary) => summary.stream),
   ];
   return table(rows, "right");
 }
 
-function cells(values: Percentiles | undefined): string[] {
-  return values === undefined ? ["-", "-"] : [milliseconds(values.p50_us), milliseconds(values.p95_us)];
+function cell(values: Percentiles | undefined): string {
+  return values === undefined ? pair("-", "-") : pair(milliseconds(values.p50_us), milliseconds(values.p95_us));
+}
+
+/** Both numbers of a path are one cell, so that the path's name stands over both. */
+function pair(p50: string, p95: string): string {
+  return `${p50.padStart(8)} ${p95.padStart(8)}`;
 }
 
 function percentiles(values: readonly number[]): Percentiles | undefined {
@@ -98,8 +108,12 @@ function percentiles(values: readonly number[]): Percentiles | undefined {
   return p50_us === undefined || p95_us === undefined ? undefined : { p50_us, p95_us };
 }
 
-function sum(segments: readonly Segment[], kind: SegmentKind): number {
-  return segments.reduce((total, segment) => total + (segment.kind === kind ? segment.duration_us : 0), 0);
+function durations(trace: Trace, kind: SegmentKind): number[] {
+  return trace.segments.filter((segment) => segment.kind === kind).map((segment) => segment.duration_us);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** Names in the order of the path, as far as the traces agree on one. */

@@ -46,6 +46,7 @@ const COLOURS: Readonly<Record<SegmentKind, Colour>> = {
   hop: "cyan",
   wait: "yellow",
   service: "green",
+  upstream: "green",
   stream: "magenta",
 };
 
@@ -129,7 +130,7 @@ function heading(exchange: Exchange, trace: Trace, width: number, glyphs: Glyphs
   const status = String(exchange.status);
   const request = `${printable(exchange.method)} ${shownUrl(exchange.url)}`;
   const path = ["client", ...trace.hops.map((hop) => printable(hop.name))];
-  if (trace.segments.some((segment) => segment.kind === "service")) path.push("service");
+  if (trace.segments.some((segment) => segment.kind === "service" || segment.kind === "upstream")) path.push("service");
   const backend = exchange.backend === undefined ? "" : `backend ${printable(exchange.backend)} ${glyphs.dot} `;
   const ok = exchange.status >= 200 && exchange.status < 400;
   return [

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { SignJWT, UnsecuredJWT, type JWTPayload } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 
@@ -5,8 +6,6 @@ import { createCertificateAuthority } from "../../../shim/local/ca.js";
 import { startAgent, type AgentReport } from "../../../shim/local/agent.js";
 import { startCloudRun, type CloudRun } from "../../../shim/local/cloud-run.js";
 import { createKeySet } from "../../../shim/local/keys.js";
-import fc from "fast-check";
-
 import { send, type Reply } from "./support.js";
 
 const HOST = "kb-abc123-uc.a.run.app";
@@ -41,7 +40,8 @@ beforeAll(async () => {
   };
 });
 
-function claims(changes: JWTPayload = {}): JWTPayload {
+/** Claims of a good token, changed; `undefined` leaves one out. */
+function claims(changes: Record<string, unknown> = {}): JWTPayload {
   return {
     iss: "https://accounts.google.com",
     aud: AUDIENCE,
@@ -57,7 +57,7 @@ function get(headers: Record<string, string>, host = HOST, path = "/"): Promise<
   return send(front.origin, path, { headers: { host, ...headers }, ca: authority.certificate, servername: HOST });
 }
 
-async function withToken(changes: JWTPayload, host = HOST): Promise<Reply> {
+async function withToken(changes: Record<string, unknown>, host = HOST): Promise<Reply> {
   return get({ authorization: `Bearer ${await keys.sign(claims(changes))}` }, host);
 }
 

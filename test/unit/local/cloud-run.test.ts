@@ -11,7 +11,7 @@ import { startCloudRun, type CloudRun } from "../../../shim/local/cloud-run.js";
 import type { CloudRunOptions } from "../../../shim/local/cloud-run-access.js";
 import { createKeySet } from "../../../shim/local/keys.js";
 import { listen, startHttpServer, type Handler } from "../../../shim/local/server.js";
-import { closedAfterEach, send, type Reply, type RequestOptions } from "./support.js";
+import { closedAfterEach, deferred, send, type Reply, type RequestOptions } from "./support.js";
 
 const HOST = "kb-abc123-uc.a.run.app";
 const keys = await createKeySet();
@@ -122,7 +122,7 @@ describe("Cloud Run's front end", () => {
   });
 
   it("passes a stream of events chunk by chunk", async () => {
-    const gates = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
+    const gates = Array.from({ length: 5 }, () => deferred());
     const chat = await keep(startChat({ tokens: 2, gate: (index) => gates[index]?.promise ?? Promise.resolve() }));
     const front = await startPublic(chat.origin);
     const headers = { host: HOST, "content-type": "application/json" };
@@ -192,8 +192,8 @@ describe("Cloud Run's front end", () => {
   });
 
   it("gives up on the container when the client goes away", async () => {
-    const left = Promise.withResolvers<void>();
-    const arrived = Promise.withResolvers<void>();
+    const left = deferred();
+    const arrived = deferred();
     const origin = await startContainer((_, response) => {
       arrived.resolve();
       response.once("close", () => left.resolve());

@@ -70,3 +70,10 @@ export function closedAfterEach(): <T extends Pick<LocalServer, "close">>(starti
     return server;
   };
 }
+
+/** A promise to be settled from outside. */
+export function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
+}

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { columns, fit, printable, shownUrl, wrap } from "../../../shim/output/text.js";
 
 it("printable leaves one harmless character for each", () => {
-  expect(printable("a\u001b[2Jé😀\n~")).toBe("a?[2J???~".replace("???", "???"));
+  expect(printable("a\u001b[2Jé😀\n~")).toBe("a?[2J???~");
 });
 
 it.each([

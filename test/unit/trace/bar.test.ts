@@ -30,7 +30,7 @@ describe("a bar", () => {
   });
 
   it("has exactly its cells and is never invisible", () => {
-    const kind = fc.constantFrom<SegmentKind>("client", "network", "hop", "wait", "service", "stream");
+    const kind = fc.constantFrom<SegmentKind>("client", "network", "hop", "wait", "service", "upstream", "stream");
     const fraction = fc.double({ min: 0, max: 1, noNaN: true });
     const glyphs = fc.constantFrom(ASCII, UNICODE);
     fc.assert(

@@ -42,7 +42,7 @@ describe("a path of two hops", () => {
   it("has one segment for a service that reports nothing and the network to it", () => {
     const path = trace("agents;dur=10, agents-upstream;dur=9.9, ingress;dur=12, ingress-upstream;dur=10.8", client);
     expect(path.segments.at(-2)).toEqual({
-      kind: "service",
+      kind: "upstream",
       label: "service + network",
       depth: 3,
       start_us: 3600,

@@ -66,7 +66,7 @@ describe("a summary", () => {
       wait: { p50_us: 0, p95_us: 0 },
       network: { p50_us: 1400, p95_us: 1400 },
       service: { p50_us: 2000, p95_us: 3000 },
-      service_includes_network: false,
+      upstream: undefined,
       stream: { p50_us: 500, p95_us: 500 },
     });
   });
@@ -80,6 +80,19 @@ describe("the comparison", () => {
   it("is a table of the paths, with a dash where a path has nothing", () => {
     const table = comparePaths([summarise("in-cluster", inCluster), summarise("Cloud Run", cloudRun)]);
     expect(`\n${table}\n`).toBe(`
+                          in-cluster          Cloud Run
+requests                           3                  1
+milliseconds            p50      p95       p50      p95
+client total           4.00     5.00      93.5     93.5
+first token               -        -      93.2     93.2
+client (connect)          0        0     0.400    0.400
+network                1.40     1.40      1.60     1.60
+ingress self          0.100    0.100      1.00     1.00
+agents self               -        -     0.100    0.100
+wait                      0        0      39.9     39.9
+service                2.00     3.00         -        -
+service + network         -        -      50.0     50.0
+stream                0.500    0.500     0.500    0.500
 `);
   });
 });

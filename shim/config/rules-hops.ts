@@ -1,0 +1,63 @@
+import { type DraftHop, entriesOf, type Rule } from "./draft.js";
+import { show } from "./finding.js";
+
+/** A hop is one proxy, and no other hop of the file is the same one: it would run the filter, and add tokens, twice. */
+export const hopsAreWhole: Rule = (file, report) => {
+  if (file.hops !== undefined && Object.keys(file.hops).length === 0) {
+    report(
+      ["hops"],
+      "there is no hop",
+      "add a gateway or a waypoint, such as ingress: {gateway: {namespace, selector}}",
+    );
+  }
+  for (const [name, { gateway, waypoint }] of entriesOf(file.hops)) {
+    if (gateway === undefined && waypoint === undefined) {
+      const fix = "write gateway: {namespace, selector} or waypoint: {namespace, name}";
+      report(["hops", name], "this hop is neither a gateway nor a waypoint", fix);
+    }
+    if (gateway !== undefined && waypoint !== undefined) {
+      report(
+        ["hops", name],
+        "this hop is both a gateway and a waypoint",
+        "keep one, and make a second hop of the other",
+      );
+    }
+    if (gateway?.selector !== undefined && Object.keys(gateway.selector).length === 0) {
+      const message = "a selector without labels selects every Pod of the namespace";
+      report(
+        ["hops", name, "gateway", "selector"],
+        message,
+        "write the labels of the gateway's Pods, such as {istio: ingressgateway}",
+      );
+    }
+  }
+};
+
+export const hopsAreDifferentProxies: Rule = (file, report) => {
+  const earlier: [string, DraftHop][] = [];
+  for (const [name, hop] of entriesOf(file.hops)) {
+    const twin = earlier.find(([, other]) => isSameProxy(hop, other));
+    if (twin !== undefined) {
+      const message = `this is the same proxy as hop ${show(twin[0])}: it would run the filter twice, and add tokens twice`;
+      report(["hops", name], message, "keep one of the two, or write another namespace, name or selector");
+    }
+    earlier.push([name, hop]);
+  }
+};
+
+function isSameProxy(a: DraftHop, b: DraftHop): boolean {
+  if (a.waypoint !== undefined && b.waypoint !== undefined) {
+    return a.waypoint.namespace === b.waypoint.namespace && a.waypoint.name === b.waypoint.name;
+  }
+  const selectors = [a.gateway?.selector, b.gateway?.selector] as const;
+  if (selectors[0] === undefined || selectors[1] === undefined || a.gateway?.namespace !== b.gateway?.namespace)
+    return false;
+  return selectsAllOf(selectors[0], selectors[1]) || selectsAllOf(selectors[1], selectors[0]);
+}
+
+type Selector = Readonly<Record<string, string | undefined>>;
+
+/** Every Pod that `narrow` selects is also one of `wide`'s. */
+function selectsAllOf(wide: Selector, narrow: Selector): boolean {
+  return Object.entries(wide).every(([label, value]) => Object.hasOwn(narrow, label) && narrow[label] === value);
+}

@@ -1,0 +1,36 @@
+import type { Draft, Rule } from "./draft.js";
+import type { Finding } from "./finding.js";
+import { backendsAreWhole, servicesAreBoundOnce } from "./rules-backends.js";
+import { hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
+import {
+  anyCallerStandsAlone,
+  edgesCheckCallers,
+  everyTokenHasAHop,
+  serviceAccountFitsMode,
+  traceHasAKey,
+} from "./rules-identity.js";
+import { namesAreDefined } from "./rules-names.js";
+import { hostsAreListedOnce, routesAreWhole, routesHaveAGateway } from "./rules-routes.js";
+
+const RULES: readonly Rule[] = [
+  backendsAreWhole,
+  servicesAreBoundOnce,
+  anyCallerStandsAlone,
+  routesAreWhole,
+  hostsAreListedOnce,
+  routesHaveAGateway,
+  hopsAreWhole,
+  hopsAreDifferentProxies,
+  namesAreDefined,
+  everyTokenHasAHop,
+  edgesCheckCallers,
+  serviceAccountFitsMode,
+  traceHasAKey,
+];
+
+/** What is wrong with how the fields of a file go together. */
+export function ruleFindings(file: Draft): Finding[] {
+  const findings: Finding[] = [];
+  for (const rule of RULES) rule(file, (path, message, fix) => findings.push({ path, part: "value", message, fix }));
+  return findings;
+}

@@ -1,0 +1,72 @@
+/**
+ * The keeper's own process (`openKeeper` in keeper.ts starts it): the parent of every Envoy and the owner of the work dir.
+ * It lives in a session of its own, where a terminal's Ctrl-C does not reach it, and reads requests from a pipe that
+ * only hopgate holds. However hopgate ends, by kill -9 too, the kernel closes that pipe, and at its end the keeper kills
+ * what it started, removes the work dir and ends.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import type { KeeperEvent, KeeperRequest, RunRequest } from "./keeper.js";
+
+// mkdtemp gives mode 0700: private keys of the local mesh lie in it.
+const workDir = mkdtempSync(join(tmpdir(), "hopgate-"));
+const children = new Map<number, ChildProcess>();
+let ending = false;
+
+function tell(event: KeeperEvent): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+function handle(request: KeeperRequest): void {
+  if (request.do === "run") run(request);
+  else children.get(request.id)?.kill(request.signal);
+}
+
+function run({ id, file, args, cwd, logPath }: RunRequest): void {
+  const log = openSync(logPath, "w", 0o600);
+  const child = spawn(file, args, { cwd, stdio: ["ignore", log, log] });
+  closeSync(log);
+  child.once("error", (error) => {
+    if (child.pid === undefined) tell({ event: "failed", id, reason: error.message });
+  });
+  if (child.pid === undefined) return;
+  children.set(id, child);
+  tell({ event: "running", id, pid: child.pid });
+  child.once("exit", (code, signal) => {
+    children.delete(id);
+    tell({ event: "exited", id, code, signal });
+  });
+}
+
+async function end(exitCode: number): Promise<void> {
+  if (ending) return;
+  ending = true;
+  const ends = [...children.values()].map((child) => once(child, "exit"));
+  for (const child of children.values()) child.kill("SIGKILL");
+  await Promise.all(ends);
+  rmSync(workDir, { recursive: true, force: true });
+  process.exit(exitCode);
+}
+
+// Nobody reads any more: the end of the requests is near too.
+process.stdout.on("error", () => undefined);
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void end(1));
+
+const requests = createInterface({ input: process.stdin });
+requests.on("line", (line) => {
+  try {
+    if (!ending) handle(JSON.parse(line) as KeeperRequest);
+  } catch {
+    // Half a line, from a hopgate that died while it wrote, or a log file that cannot be opened.
+    void end(1);
+  }
+});
+requests.on("close", () => void end(0));
+
+tell({ event: "open", workDir });

@@ -1,0 +1,178 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+
+import { Failure } from "../errors.js";
+
+/** A program to run. Its stdout and stderr go to `logPath`, which is emptied before; stdin is empty. */
+export interface Program {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly logPath: string;
+}
+
+/** How a program ended: by itself, because the keeper was closed, or because the keeper itself was killed. */
+export interface ProgramEnd {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly because: "ended" | "closed" | "keeperLost";
+}
+
+export interface RunningProgram {
+  readonly pid: number;
+  readonly ended: Promise<ProgramEnd>;
+  signal(name: "SIGTERM" | "SIGKILL"): void;
+}
+
+/**
+ * Sees to it that nothing is left of a local mesh. Programs run as children of a separate process, which kills them
+ * and removes the work dir when this process ends, in whatever way.
+ */
+export interface Keeper {
+  /** An empty folder with mode 0700 for configuration, keys and logs. Goes when the keeper does. */
+  readonly workDir: string;
+  /** @throws Failure if the program cannot be started or the keeper is gone. */
+  run(program: Program): Promise<RunningProgram>;
+  /** Kills what still runs, removes the work dir, and ends the keeper. May be called twice. */
+  close(): Promise<void>;
+}
+
+// The lines of JSON between hopgate and the keeper's process.
+export type RunRequest = { readonly do: "run"; readonly id: number } & Program;
+export type KeeperRequest =
+  RunRequest | { readonly do: "signal"; readonly id: number; readonly signal: "SIGTERM" | "SIGKILL" };
+export type KeeperEvent =
+  | { readonly event: "open"; readonly workDir: string }
+  | { readonly event: "running"; readonly id: number; readonly pid: number }
+  | { readonly event: "failed"; readonly id: number; readonly reason: string }
+  | { readonly event: "exited"; readonly id: number; readonly code: number | null; readonly signal: string | null };
+
+/** Starts a keeper. It holds this process's event loop until it is closed. @throws Failure if it does not start. */
+export async function openKeeper(): Promise<Keeper> {
+  const child = spawn(process.execPath, [keeperProgram()], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
+  const connection = new Connection(child);
+  await connection.opened;
+  return connection;
+}
+
+/** Node 20 runs no TypeScript: from the sources (in tests), the last build's program is taken. */
+function keeperProgram(): string {
+  const built = import.meta.url.endsWith(".ts") ? "../../build/shim/envoy/keeper-process.js" : "./keeper-process.js";
+  const path = fileURLToPath(new URL(built, import.meta.url));
+  if (!existsSync(path)) throw new Failure(`${path} is missing`, { fix: "Build hopgate: npm run build." });
+  return path;
+}
+
+type KeeperChild = ChildProcessByStdio<Writable, Readable, null>;
+
+interface Pending {
+  resolve(program: RunningProgram): void;
+  reject(failure: Failure): void;
+}
+
+/** This process's end of the two pipes. */
+class Connection implements Keeper {
+  readonly opened: Promise<void>;
+  workDir = "";
+  private readonly child: KeeperChild;
+  private readonly gone: Promise<unknown>;
+  private readonly starting = new Map<number, Pending>();
+  private readonly running = new Map<number, (end: ProgramEnd) => void>();
+  private lastId = 0;
+  private state: "open" | "closing" | "gone" = "open";
+
+  constructor(child: KeeperChild) {
+    this.child = child;
+    // Writing to a keeper that has gone is no defect: its exit is what is reacted to.
+    child.stdin.on("error", () => undefined);
+    this.gone = once(child, "close").finally(() => this.lost());
+    this.opened = new Promise((resolve, reject) => {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const event = JSON.parse(line) as KeeperEvent;
+        if (event.event === "open") {
+          this.workDir = event.workDir;
+          resolve();
+        } else this.react(event);
+      });
+      this.gone.then(
+        () => reject(new Failure("The keeper of the Envoys ended before it was open")),
+        (error: unknown) => reject(new Failure("The keeper of the Envoys cannot be started", { cause: error })),
+      );
+    });
+  }
+
+  run(program: Program): Promise<RunningProgram> {
+    if (this.state !== "open") return Promise.reject(keeperGone(this.child.pid));
+    const id = (this.lastId += 1);
+    const { file, args, cwd, logPath } = program;
+    return new Promise((resolve, reject) => {
+      this.starting.set(id, { resolve, reject });
+      this.send({ do: "run", id, file, args, cwd, logPath });
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.state === "open") this.state = "closing";
+    this.child.stdin.end();
+    await this.gone;
+    // Nothing to remove, unless the keeper was killed.
+    await rm(this.workDir, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  private send(request: KeeperRequest): void {
+    this.child.stdin.write(`${JSON.stringify(request)}\n`);
+  }
+
+  private react(event: Exclude<KeeperEvent, { event: "open" }>): void {
+    const { id } = event;
+    const starting = this.starting.get(id);
+    this.starting.delete(id);
+    switch (event.event) {
+      case "running":
+        return starting?.resolve(this.program(id, event.pid));
+      case "failed":
+        return starting?.reject(new Failure(`It cannot be started: ${event.reason}`));
+      case "exited":
+        return this.settle(id, event.code, event.signal, this.state === "closing" ? "closed" : "ended");
+    }
+  }
+
+  private program(id: number, pid: number): RunningProgram {
+    const ended = new Promise<ProgramEnd>((resolve) => this.running.set(id, resolve));
+    return { pid, ended, signal: (signal) => this.send({ do: "signal", id, signal }) };
+  }
+
+  private settle(id: number, code: number | null, signal: string | null, because: ProgramEnd["because"]): void {
+    this.running.get(id)?.({ code, signal, because });
+    this.running.delete(id);
+  }
+
+  /** The keeper has ended: as asked, or somebody killed it, and then its children are still there. */
+  private lost(): void {
+    const asked = this.state === "closing";
+    this.state = "gone";
+    if (!asked) killGroup(this.child.pid);
+    for (const id of [...this.running.keys()]) this.settle(id, null, "SIGKILL", asked ? "closed" : "keeperLost");
+    for (const { reject } of this.starting.values()) reject(keeperGone(this.child.pid));
+    this.starting.clear();
+  }
+}
+
+function keeperGone(pid: number | undefined): Failure {
+  return new Failure(`The keeper of the Envoys (process ${pid ?? "that never was"}) has ended`);
+}
+
+/** The keeper leads a process group of its own, and its children are born into it. */
+function killGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch {
+    // None of them is left.
+  }
+}
