@@ -30,5 +30,6 @@ export class ConfigError extends UsageError {
 function renderProblem(problem: Problem): string {
   const where = `${problem.file}:${problem.line}:${problem.column}`;
   const path = problem.path === "" ? "" : `${problem.path}: `;
-  return `${where}: ${path}${problem.message}; ${problem.fix}`;
+  // Text of the file must not steer the terminal that this is printed on.
+  return `${where}: ${path}${problem.message}; ${problem.fix}`.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }

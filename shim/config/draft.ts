@@ -29,21 +29,19 @@ export function elementsOf<T>(list: readonly (T | undefined)[] | undefined): [nu
   return [...(list ?? []).entries()].filter((entry): entry is [number, T] => entry[1] !== undefined);
 }
 
-/** The entry of that name, if the file has one: `constructor` is a name like any other. */
+/** The entry of that name. Not `map[name]`, because `constructor` is a name like any other. */
 export function named<T>(map: Readonly<Record<string, T | undefined>> | undefined, name: string): T | undefined {
   return map !== undefined && Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
 /**
- * The value without what the findings of the schema are about. List entries keep their index: what is taken out leaves
- * a gap. Unknown fields and names that are not valid stay: nothing reads the former, and others may refer to the latter.
+ * The value without what the schema's findings are about; all that is left has its type. Keys and indices stay, so
+ * that names still count as defined.
  */
 export function withoutFindings(value: unknown, findings: readonly Finding[]): Draft {
   const copy: unknown = structuredClone(value);
-  for (const { path, part } of findings) {
-    if (part === "value") remove(copy, path);
-  }
-  return copy as Draft;
+  for (const { path } of findings) remove(copy, path);
+  return typeof copy === "object" && copy !== null ? (copy as Draft) : {};
 }
 
 function remove(root: unknown, path: Path): void {

@@ -11,10 +11,12 @@ export interface Finding {
   readonly message: string;
   /** What to write instead. */
   readonly fix: string;
+  /** The entry that the one at `path` is at odds with. */
+  readonly other?: Path | undefined;
 }
 
-/** Says that the value at `path` is wrong. */
-export type Report = (path: Path, message: string, fix: string) => void;
+/** Says that the value at `path` is wrong, and with which other entry it is at odds. */
+export type Report = (path: Path, message: string, fix: string, other?: Path) => void;
 
 /** `routes[0].hosts[1]` */
 export function renderPath(path: Path): string {
@@ -25,13 +27,12 @@ export function renderPath(path: Path): string {
   }, "");
 }
 
-/** A value of the file as an error message quotes it: short, on one line, and without control characters. */
+/** A value of the file as an error message quotes it: short and on one line. */
 export function show(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value !== null) return "a map";
   if (typeof value !== "string") return String(value);
-  const short = value.length > LONGEST_QUOTE ? `${value.slice(0, LONGEST_QUOTE)}…` : value;
-  return JSON.stringify(short).replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g, "?");
+  return JSON.stringify(value.length > LONGEST_QUOTE ? `${value.slice(0, LONGEST_QUOTE)}...` : value);
 }
 
 const LONGEST_QUOTE = 80;

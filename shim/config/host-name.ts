@@ -1,16 +1,19 @@
-/** Host names as HTTP and Kubernetes know them (RFC 1123, section 2.1; RFC 1035, section 2.3.1). */
+/** Host names as HTTP and Kubernetes know them (RFC 1123, section 2.1; RFC 1035, section 2.3.4). */
 
-const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+/** Labels of `letters`, digits and inner hyphens, joined by dots. A last label of digits alone would end an IPv4 address. */
+function namePattern(letters: string, end: string): string {
+  const label = `[${letters}0-9](?:[${letters}0-9-]{0,61}[${letters}0-9])?`;
+  return `(?:${label}\\.)*(?![0-9]+${end}$)${label}${end}$`;
+}
 
-/** Labels joined by dots, at most one dot behind; a last label of digits alone would be an IPv4 address. */
-const NAME = `(?:${LABEL}\\.)*(?![0-9]+\\.?$)${LABEL}\\.?`;
+const ANY_CASE = namePattern("A-Za-z", "\\.?");
 
-export const HOST_NAME = new RegExp(`^${NAME}$`);
-export const HOST_NAME_OR_WILDCARD = new RegExp(`^(?:\\*\\.)?${NAME}$`);
-export const HTTPS_ORIGIN = new RegExp(`^https://${NAME.replaceAll("A-Z", "").replace(/\\\.\?$/, "")}$`);
+export const HOST_NAME = new RegExp(`^${ANY_CASE}`);
+export const HOST_NAME_OR_WILDCARD = new RegExp(`^(?:\\*\\.)?${ANY_CASE}`);
+export const HTTPS_ORIGIN = new RegExp(`^https://${namePattern("a-z", "")}`);
 
-/** The longest name (RFC 1035, section 2.3.4: 253 in text), and the dot that may stand behind it. */
-export const HOST_NAME_MAX_LENGTH = 254;
+/** Of a name in text, with the dot that may stand behind. */
+export const HOST_NAME_MAX_LENGTH = 253;
 
 /** The form in which names are compared: lower case, without the dot that may stand behind. */
 export function normalHost(host: string): string {
@@ -21,9 +24,4 @@ export function normalHost(host: string): string {
 /** The host of an `https://HOST` origin. */
 export function hostOfOrigin(origin: string): string {
   return origin.slice("https://".length);
-}
-
-/** The name under which Istio knows a Service. */
-export function kubernetesHost(service: string, namespace: string): string {
-  return `${service}.${namespace}.svc.cluster.local`;
 }

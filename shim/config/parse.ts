@@ -18,12 +18,14 @@ export function parseMesh(text: string, fileName: string): Mesh {
   const source = readYaml(text, fileName);
   const parsed = meshFile.safeParse(source.value);
   const ofSchema = parsed.success ? [] : schemaFindings(meshFile, source.value, parsed.error.issues);
-  const ofRules = ruleFindings(parsed.success ? parsed.data : withoutFindings(source.value, ofSchema));
+  const ofRules = parsed.success ? ruleFindings(parsed.data) : ruleFindings(withoutFindings(source.value, ofSchema));
   const findings = [...ofSchema, ...ofRules.filter((finding) => !isConsequence(finding, ofSchema))];
   if (!parsed.success || findings.length > 0) {
     throw new ConfigError(
-      findings.map(({ path, part, message, fix }) => {
-        return { file: fileName, ...source.placeOf(path, part), path: renderPath(path), message, fix };
+      findings.map(({ path, part, message, fix, other }) => {
+        const line = other === undefined ? "" : ` (line ${source.placeOf(other, "key").line})`;
+        const place = source.placeOf(path, part);
+        return { file: fileName, ...place, path: renderPath(path), message: `${message}${line}`, fix };
       }),
     );
   }

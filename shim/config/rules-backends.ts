@@ -1,6 +1,6 @@
 import { type DraftBackend, entriesOf, type Rule } from "./draft.js";
 import { type Path, type Report } from "./finding.js";
-import { hostOfOrigin, kubernetesHost, normalHost } from "./host-name.js";
+import { hostOfOrigin, normalHost } from "./host-name.js";
 
 /** A backend is one thing, and a Cloud Run service has an audience that Cloud Run accepts. */
 export const backendsAreWhole: Rule = (file, report) => {
@@ -43,7 +43,7 @@ function checkCloudRun(cloudRun: NonNullable<DraftBackend["cloudRun"]>, path: Pa
 }
 
 /**
- * Istio binds a service, not a backend, to a waypoint. Two backends with one service would both pass that waypoint:
+ * Exactly one hop of a path adds the token. Istio binds a service, not a backend, to a waypoint. Two backends with one service would both pass that waypoint:
  * it could not tell them apart, and would add a token to requests that have the token of the hop before.
  */
 export const servicesAreBoundOnce: Rule = (file, report) => {
@@ -56,18 +56,16 @@ export const servicesAreBoundOnce: Rule = (file, report) => {
     if (earlier === undefined) {
       first.set(host, { name, bound });
     } else if (bound || earlier.bound) {
-      report(
-        ["backends", name],
-        `${host} is also the service of backend ${earlier.name}, and a waypoint cannot tell the two apart`,
-        "keep one of the two backends, or leave `through` out of both",
-      );
+      const message = `a waypoint cannot tell two backends of one service apart, and ${host} is also backend ${earlier.name}`;
+      const fix = "keep one of the two backends, or leave `through` out of both";
+      report(["backends", name], message, fix, ["backends", earlier.name]);
     }
   }
 };
 
 function serviceHost({ kubernetes, cloudRun }: DraftBackend): string | undefined {
   if (kubernetes?.service !== undefined && kubernetes.namespace !== undefined) {
-    return kubernetesHost(kubernetes.service, kubernetes.namespace);
+    return `${kubernetes.service}.${kubernetes.namespace}.svc.cluster.local`;
   }
   if (cloudRun?.host !== undefined) return normalHost(cloudRun.host);
   return cloudRun?.url === undefined ? undefined : hostOfOrigin(cloudRun.url);

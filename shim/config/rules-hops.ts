@@ -1,5 +1,4 @@
 import { type DraftHop, entriesOf, type Rule } from "./draft.js";
-import { show } from "./finding.js";
 
 /** A hop is one proxy, and no other hop of the file is the same one: it would run the filter, and add tokens, twice. */
 export const hopsAreWhole: Rule = (file, report) => {
@@ -38,8 +37,9 @@ export const hopsAreDifferentProxies: Rule = (file, report) => {
   for (const [name, hop] of entriesOf(file.hops)) {
     const twin = earlier.find(([, other]) => isSameProxy(hop, other));
     if (twin !== undefined) {
-      const message = `this is the same proxy as hop ${show(twin[0])}: it would run the filter twice, and add tokens twice`;
-      report(["hops", name], message, "keep one of the two, or write another namespace, name or selector");
+      const message = `the filter would run, and add tokens, twice in one proxy, which is also hop ${twin[0]}`;
+      const fix = "keep one of the two, or write another namespace, name or selector";
+      report(["hops", name], message, fix, ["hops", twin[0]]);
     }
     earlier.push([name, hop]);
   }

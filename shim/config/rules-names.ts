@@ -10,8 +10,9 @@ export const namesAreDefined: Rule = (file, report) => {
   for (const [index, route] of elementsOf(file.routes)) {
     const path = ["routes", index];
     if (route.to !== undefined) checkName("backend", file.backends, [...path, "to"], route.to, report);
-    for (const arm of Object.keys(route.split ?? {}))
+    for (const arm of Object.keys(route.split ?? {})) {
       checkName("backend", file.backends, [...path, "split", arm], arm, report);
+    }
     checkValidator(file, path, route.validate, report);
   }
   for (const [name, hop] of entriesOf(file.hops)) checkValidator(file, ["hops", name], hop.validate, report);
@@ -22,16 +23,13 @@ function checkValidator(file: Draft, parent: Path, validate: string | undefined,
 }
 
 function checkWaypoint(file: Draft, path: Path, through: string, report: Report): void {
-  const waypoints = entriesOf(file.hops).filter(([, hop]) => hop.waypoint !== undefined);
   if (named(file.hops, through)?.gateway === undefined) {
     checkName("hop", file.hops, path, through, report);
     return;
   }
-  const names = waypoints.map(([name]) => name);
-  const fix =
-    names.length === 0
-      ? "leave `through` out, or add a waypoint under hops"
-      : `leave \`through\` out, or write the name of a waypoint: ${names.join(", ")}`;
+  const waypoints = entriesOf(file.hops).filter(([, hop]) => hop.waypoint !== undefined);
+  const known = waypoints.length === 0 ? "" : `write ${listed(waypoints.map(([name]) => name))}, or `;
+  const fix = `${known}leave \`through\` out: then the gateway adds the token`;
   report(path, `hop ${show(through)} is a gateway, and \`through\` is for waypoints`, fix);
 }
 
@@ -42,10 +40,15 @@ function checkName(
   name: string,
   report: Report,
 ): void {
-  if (named(defined, name) !== undefined) return;
+  if (defined !== undefined && Object.hasOwn(defined, name)) return;
   const names = Object.keys(defined ?? {});
   const meant = closest(name, names);
-  const known =
-    names.length === 0 ? `define it under ${noun}s` : `write one of ${names.join(", ")}, or define it under ${noun}s`;
-  report(path, `there is no ${noun} ${show(name)}`, meant === undefined ? known : `did you mean ${meant}?`);
+  const known = names.length === 0 ? "" : `write one of ${listed(names)}, or `;
+  const fix = meant === undefined ? `${known}define it under ${noun}s` : `did you mean ${meant}?`;
+  report(path, `there is no ${noun} ${show(name)}`, fix);
+}
+
+/** The first few, so that the message stays a line. */
+function listed(names: readonly string[]): string {
+  return names.length <= 10 ? names.join(", ") : `${names.slice(0, 10).join(", ")}, ...`;
 }

@@ -33,8 +33,10 @@ export const hostsAreListedOnce: Rule = (file, report) => {
       const path = ["routes", index, "hosts", position];
       const earlier = first.get(normalHost(host));
       if (earlier === undefined) first.set(normalHost(host), path);
-      else
-        report(path, `${show(host)} is the same host name as in ${renderPath(earlier)}`, "list it in one route, once");
+      else {
+        const message = `${show(host)} is the same host name as ${renderPath(earlier)}`;
+        report(path, message, "list it in one route, once", earlier);
+      }
     }
   }
 };

@@ -1,5 +1,5 @@
 import type { Draft, Rule } from "./draft.js";
-import type { Finding } from "./finding.js";
+import type { Finding, Report } from "./finding.js";
 import { backendsAreWhole, servicesAreBoundOnce } from "./rules-backends.js";
 import { hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
 import {
@@ -31,6 +31,7 @@ const RULES: readonly Rule[] = [
 /** What is wrong with how the fields of a file go together. */
 export function ruleFindings(file: Draft): Finding[] {
   const findings: Finding[] = [];
-  for (const rule of RULES) rule(file, (path, message, fix) => findings.push({ path, part: "value", message, fix }));
+  const report: Report = (path, message, fix, other) => findings.push({ path, part: "value", message, fix, other });
+  for (const rule of RULES) rule(file, report);
   return findings;
 }

@@ -3,7 +3,7 @@ import { closest } from "./closest.js";
 import { type Finding, type Path, renderPath, show } from "./finding.js";
 
 /** The fields whose value no message may show. */
-const SECRETS: ReadonlySet<string> = new Set(["timing.key"]);
+const SECRETS: ReadonlySet<string> = new Set(["timing", "timing.key"]);
 
 /** What `schema` finds wrong in `value`, in our words; empty if nothing. */
 export function schemaFindings(schema: z.ZodType, value: unknown, issues: readonly z.core.$ZodIssue[]): Finding[] {
@@ -31,6 +31,7 @@ function unknownField(parent: Path, key: string, known: readonly string[]): Find
 function whatIsWrong(found: unknown, noun: string, path: Path): string {
   if (found === undefined) return "this field is missing";
   if (found === null) return path.length === 0 ? "the file is empty" : "nothing is written here";
+  if (Array.isArray(found) && found.length === 0) return "this list is empty";
   if (SECRETS.has(renderPath(path))) return `what is written here is not ${noun}`;
   return `${show(found)} is not ${noun}`;
 }

@@ -10,6 +10,10 @@ import { HOST_NAME, HOST_NAME_MAX_LENGTH, HOST_NAME_OR_WILDCARD, HTTPS_ORIGIN } 
 
 const TRUE_OR_FALSE = "true or false: write true or false";
 
+/** What the filter takes at most. */
+const MAX_BYPASSES = 64;
+const BYPASSES = `a list of at most ${MAX_BYPASSES} paths: write [{path: /healthz/ready}]`;
+
 function text(pattern: RegExp, error: string, maxLength?: number): z.ZodString {
   const checked = z.string({ error }).regex(pattern, { error });
   return maxLength === undefined ? checked : checked.max(maxLength, { error });
@@ -55,8 +59,8 @@ const hostNameOrWildcard = text(
   HOST_NAME_MAX_LENGTH,
 );
 const headerName = text(
-  /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/,
-  'the name of a header: write 1 to 64 letters, digits and "-", such as x-session-id',
+  /^[A-Za-z0-9._-]{1,128}$/,
+  'the name of a header: write 1 to 128 letters, digits, "-", "_" and ".", such as x-session-id',
 );
 const urlPath = text(/^\/[!"$->@-~]{0,1023}$/, "a path: write it from the first / on, without query and fragment");
 const audience = text(
@@ -75,7 +79,7 @@ const cloudRun = fields({
   url: text(
     HTTPS_ORIGIN,
     "the origin of a Cloud Run service: write https:// and its host in lower case, such as https://kb-abc123-uc.a.run.app, without port, path or a / at the end",
-    "https://".length + HOST_NAME_MAX_LENGTH - 1,
+    "https://".length + HOST_NAME_MAX_LENGTH,
   ).describe("The service's URL: https, the host and nothing else."),
   via: oneOf(["gcpBackend", "serviceEntry", "loadBalancer"]).describe(
     "How requests leave the mesh: a GCPBackend, a ServiceEntry for the service's own host, or an internal load balancer.",
@@ -205,7 +209,8 @@ const hop = fields({
     .describe("What becomes of requests that no route matches: `pass` leaves them alone, `reject` answers 404.")
     .default("pass"),
   bypass: z
-    .array(bypass, { error: "a list of paths: write [{path: /healthz/ready}]" })
+    .array(bypass, { error: BYPASSES })
+    .max(MAX_BYPASSES, { error: BYPASSES })
     .describe("Paths that the hop leaves alone, such as health checks.")
     .default([]),
 }).meta({
@@ -233,7 +238,7 @@ const identity = fields({
       "How long before its end a token is replaced, in seconds. The metadata server hands out the same token until 300 remain.",
     )
     .default(240),
-  maxWaiters: wholeNumber(0, 100000)
+  maxWaiters: wholeNumber(1, 100000)
     .describe("How many requests may wait for a token in one worker. More are refused at once.")
     .default(1000),
 }).describe("How hops come by the ID tokens that they add.");

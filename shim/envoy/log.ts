@@ -11,30 +11,34 @@ interface LogEntry {
 /** `[2026-01-31 12:00:00.000][PID][LEVEL][COMPONENT] [FILE:LINE] MESSAGE`: Envoy's default log format. */
 const ENTRY = /^\[[^\]]+\]\[\d+\]\[(\w+)\]\[(\w+)\] (?:\[[^\]]*\] )?(.*)$/;
 const MAX_TOLD = 5;
-const MAX_LINE = 400;
+const MAX_HEAD = 300;
+const MAX_TAIL = 200;
 
 /** Why an Envoy that should run does not. `hop` names it, `log` is what it has written. */
 export function explainEnd(hop: string, end: ProgramEnd, log: string): Failure {
   if (end.because === "keeperLost") {
     return new Failure(`${hop}: Envoy was ended, because the process that watches over it was killed`);
   }
-  const how = end.signal === null ? `ended with code ${end.code}` : `was ended by ${end.signal}`;
-  return explainRefusal(hop, log) ?? new Failure(withLog(`${hop}: Envoy ${how}`, log));
+  if (end.signal !== null) return new Failure(withLog(`${hop}: Envoy was ended by ${end.signal}`, log));
+  return explainRefusal(hop, log) ?? new Failure(withLog(`${hop}: Envoy ended with code ${end.code}`, log));
 }
 
 /** What Envoy has against its configuration, read from its log; undefined where the log has nothing of the kind. */
 export function explainRefusal(hop: string, log: string): Failure | undefined {
   const port = /cannot bind '(.+):(\d+)': (.+?)(?=` initializing|\n|$)/.exec(log);
   if (port !== null) return bindFailure(hop, port[1] ?? "", port[2] ?? "", port[3] ?? "");
-  const refused = REFUSALS.map((pattern) => pattern.exec(log)?.[1]).find((reason) => reason !== undefined);
-  if (refused === undefined) return undefined;
-  return new Failure(withLog(`${hop}: Envoy refused its configuration: ${oneLine(refused)}`, log));
+  const entries = parseLog(log);
+  for (const [index, { message }] of entries.entries()) {
+    const refusal = REFUSAL.exec(message);
+    if (refusal === null) continue;
+    const reason = oneLine(refusal[1] ?? refusal[2] ?? "");
+    return new Failure(withLines(`${hop}: Envoy refused its configuration: ${reason}`, grave(entries.slice(0, index))));
+  }
+  return undefined;
 }
 
-const REFUSALS = [
-  /error `([\s\S]+?)` initializing config/,
-  /Filesystem config update (?:rejected|failure): ([\s\S]+?)(?=\n\[\d|\n\n|$)/,
-];
+/** What Envoy logs of its bootstrap (source/server/server.cc), and of a file that a discovery service reads. */
+const REFUSAL = /^error `([\s\S]+?)` initializing config|^Filesystem config update (?:rejected|failure): ([\s\S]+)/;
 
 function bindFailure(hop: string, address: string, port: string, reason: string): Failure {
   switch (reason) {
@@ -51,24 +55,24 @@ function bindFailure(hop: string, address: string, port: string, reason: string)
   }
 }
 
-/** `message` and below it what the log has to say, errors first; nothing where it has nothing. */
+/** `message` and below it what the log says went wrong, else, where it says nothing of the kind, how it ends. */
 export function withLog(message: string, log: string): string {
-  return [message, ...meaningfulLines(log).map((line) => `  ${line}`)].join("\n");
+  const entries = parseLog(log);
+  const errors = grave(entries);
+  return withLines(message, errors.length > 0 ? errors : entries);
 }
 
-/**
- * The last lines of `log` that say what went wrong: errors, and warnings of Wasm, where a plugin's own words are; where
- * there are none, the last ones of any kind.
- */
-function meaningfulLines(log: string): readonly string[] {
-  const entries = parseLog(log);
-  const grave = entries.filter(
-    ({ level, component }) =>
-      (level === "critical" || level === "error" || (level === "warning" && component === "wasm")) &&
-      component !== "backtrace",
-  );
-  const told = (grave.length > 0 ? grave : entries).map(({ level, message }) => `${level}: ${oneLine(message)}`);
-  return [...new Set(told)].slice(-MAX_TOLD);
+/** Errors, and warnings of Wasm, where a plugin's own words are. */
+function grave(entries: readonly LogEntry[]): readonly LogEntry[] {
+  return entries.filter(({ level, component }) => {
+    const worst = level === "critical" || level === "error";
+    return (worst && component !== "backtrace") || (level === "warning" && component === "wasm");
+  });
+}
+
+function withLines(message: string, entries: readonly LogEntry[]): string {
+  const lines = new Set(entries.map((entry) => `  ${entry.level}: ${oneLine(entry.message)}`));
+  return [message, ...[...lines].slice(-MAX_TOLD)].join("\n");
 }
 
 function parseLog(log: string): readonly LogEntry[] {
@@ -86,7 +90,8 @@ function parseLog(log: string): readonly LogEntry[] {
   return entries;
 }
 
+/** Of a long text its head and its tail: protobuf's complaints end with what is wrong, others begin with it. */
 function oneLine(text: string): string {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}...` : line;
+  return line.length > MAX_HEAD + MAX_TAIL ? `${line.slice(0, MAX_HEAD)} ... ${line.slice(-MAX_TAIL)}` : line;
 }

@@ -8,7 +8,7 @@ import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from "jose";
 import type { TlsIdentity } from "./server.js";
 
 export const SERVERLESS_AUTHORIZATION = "x-serverless-authorization";
-export const GOOGLE_ISSUER = "https://accounts.google.com";
+const GOOGLE_ISSUER = "https://accounts.google.com";
 /** What the container sees in place of the signature of a token that the front end accepted. */
 export const REMOVED_SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE";
 

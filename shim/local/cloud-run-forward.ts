@@ -9,6 +9,8 @@ import type { Duplex } from "node:stream";
 /** Cloud Run's limit for a request over HTTP/1. https://cloud.google.com/run/quotas */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
+const FRONT_END = "Google Frontend";
+
 /** Headers of one connection (RFC 9110, 7.6.1), which end at a proxy; `expect` was answered by the front end. */
 const CONNECTION_HEADERS = new Set([
   "connection",
@@ -85,7 +87,7 @@ export function forward(
   });
   upstream.on("error", () => {
     if (response.headersSent) response.destroy();
-    else answerText(response, 503, "Service Unavailable");
+    else answerItself(response, 503, "Service Unavailable");
   });
   response.once("close", () => upstream.destroy());
   if (body) sendBody(request, response, upstream);
@@ -98,7 +100,7 @@ function sendBody(request: Http2ServerRequest, response: Http2ServerResponse, up
     received += chunk.length;
     if (received <= MAX_REQUEST_BYTES) return;
     request.unpipe(upstream);
-    if (!response.headersSent) answerText(response, 413, "Request Entity Too Large");
+    if (!response.headersSent) answerItself(response, 413, "Request Entity Too Large");
     upstream.destroy();
   });
   request.pipe(upstream);
@@ -146,8 +148,14 @@ function responseHead(status: number, headers: Headers): string {
   return `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n`;
 }
 
-export function answerText(response: Http2ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", server: "Google Frontend" });
+/** An answer of the front end's own. */
+export function answerItself(
+  response: Http2ServerResponse,
+  status: number,
+  body: string,
+  headers: Readonly<Headers> = { "content-type": "text/plain; charset=utf-8" },
+): void {
+  response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body), server: FRONT_END });
   response.end(body);
 }
 
@@ -171,7 +179,7 @@ function endToEndHeaders(headers: Readonly<Record<string, string | string[] | un
 
 function googleHeaders(headers: Headers, sent: Headers): Headers {
   const trace = String(sent["x-cloud-trace-context"]).split("/", 1)[0] ?? "";
-  return { ...headers, server: "Google Frontend", "x-cloud-trace-context": trace };
+  return { ...headers, server: FRONT_END, "x-cloud-trace-context": trace };
 }
 
 /** A new span of the caller's trace (W3C Trace Context), or of a new trace that is not sampled. */

@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 
 import { createAccessCheck, type CloudRunOptions, type CloudRunService, type Refusal } from "./cloud-run-access.js";
 import {
-  answerText,
+  answerItself,
   connectContainers,
   containerHeaders,
   forward,
@@ -91,11 +91,13 @@ export async function startCloudRun(options: CloudRunOptions): Promise<CloudRun>
   }
 
   const server = http2.createSecureServer(
-    { ...HTTP_LIMITS, allowHTTP1: true, noDelay: true, cert: tls.certificate, key: tls.key },
+    { allowHTTP1: true, noDelay: true, cert: tls.certificate, key: tls.key },
     (request, response) => {
       serve(request, response).catch(() => failed(response));
     },
   );
+  // For its HTTP/1.1 clients such a server reads the limits from its fields, not from the options.
+  Object.assign(server, HTTP_LIMITS);
   server.on("upgrade", (request: IncomingMessage, client: Duplex) => {
     serveUpgrade(request, client).catch(() => client.destroy());
   });
@@ -113,7 +115,7 @@ export async function startCloudRun(options: CloudRunOptions): Promise<CloudRun>
 
 function failed(response: Http2ServerResponse): void {
   if (response.headersSent) response.destroy();
-  else answerText(response, 503, "Service Unavailable");
+  else answerItself(response, 503, "Service Unavailable");
 }
 
 const REFUSALS = {
@@ -144,8 +146,7 @@ const REFUSALS = {
 /** Answers in the words of the real front end, which tell nobody what exactly was wrong with a token. */
 function answerRefusal(response: Http2ServerResponse, status: 401 | 403 | 404, path: string): void {
   const { title, heading, sentence, headers } = REFUSALS[status];
-  response.writeHead(status, { "content-type": "text/html; charset=UTF-8", server: "Google Frontend", ...headers });
-  response.end(`<html><head>
+  const page = `<html><head>
 <meta http-equiv="content-type" content="text/html;charset=utf-8">
 <title>${title}</title>
 </head>
@@ -154,5 +155,6 @@ function answerRefusal(response: Http2ServerResponse, status: 401 | 403 | 404, p
 <h2>${sentence(escapeHtml(path))}</h2>
 <h2></h2>
 </body></html>
-`);
+`;
+  answerItself(response, status, page, { "content-type": "text/html; charset=UTF-8", ...headers });
 }

@@ -31,12 +31,9 @@ export async function startJwks({ keys, tls, port }: JwksOptions): Promise<JwksS
         return;
       }
       requests++;
-      response
-        .writeHead(200, {
-          "content-type": "application/json; charset=UTF-8",
-          "cache-control": `public, max-age=${MAX_AGE_SEC}, must-revalidate, no-transform`,
-        })
-        .end(JSON.stringify(keys(), undefined, 2));
+      response.setHeader("content-type", "application/json; charset=UTF-8");
+      response.setHeader("cache-control", `public, max-age=${MAX_AGE_SEC}, must-revalidate, no-transform`);
+      response.end(JSON.stringify(keys(), undefined, 2));
     },
     { port, tls },
   );

@@ -125,7 +125,8 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
 function send(response: ServerResponse, answer: Answer, fault: MetadataFault = {}): void {
   const headers = { ...HEADERS, "content-type": answer.type, ...fault.headers };
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
-  response.writeHead(fault.status ?? answer.status).end(fault.body ?? answer.body);
+  response.statusCode = fault.status ?? answer.status;
+  response.end(fault.body ?? answer.body);
 }
 
 function tokenRequest(audience: string, query: URLSearchParams): IdentityTokenRequest {
@@ -154,7 +155,7 @@ const html = (status: number, body: string): Answer => ({
 });
 
 function forbidden(path: string, why: string): Answer {
-  const sentence = `Your client does not have permission to get URL <code>${escapeHtml(path)}</code> from this server.${why}`;
+  const sentence = `Your client does not have permission to get URL <code>${path}</code> from this server.${why}`;
   return html(403, errorPage("403 (Forbidden)", sentence));
 }
 

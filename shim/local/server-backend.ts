@@ -75,13 +75,11 @@ export class Exchange {
   }
 
   json(status: number, value: unknown): void {
-    this.begin(status, "application/json");
-    this.response.end(JSON.stringify(value));
+    this.whole(status, "application/json", JSON.stringify(value));
   }
 
   text(body: string): void {
-    this.begin(200, "text/plain; charset=utf-8");
-    this.response.end(body);
+    this.whole(200, "text/plain; charset=utf-8", body);
   }
 
   /** Sends the headers of an event stream at once; `event` and `endEvents` follow. */
@@ -109,6 +107,11 @@ export class Exchange {
     }
     const { status, message } = error instanceof RequestError ? error : { status: 500, message: "internal error" };
     this.json(status, { error: { message, type: status < 500 ? "invalid_request_error" : "server_error" } });
+  }
+
+  private whole(status: number, contentType: string, body: string): void {
+    this.begin(status, contentType, { "content-length": String(Buffer.byteLength(body)) });
+    this.response.end(body);
   }
 
   private begin(status: number, contentType: string, headers: Record<string, string> = {}): void {

@@ -10,7 +10,7 @@ export type Paint = (colour: Colour, text: string) => string;
 /** Colours off: what tests and files get. */
 export const plain: Paint = (_colour, text) => text;
 
-const ansi: Paint = (colour, text) => (text === "" ? "" : `\u001b[${CODES[colour]}m${text}\u001b[0m`);
+const ansi: Paint = (colour, text) => (text === "" ? "" : `\u001b[${String(CODES[colour])}m${text}\u001b[0m`);
 
 /**
  * The paint for an output. FORCE_COLOR decides where it is set (`0` and `false` mean no), then a non-empty

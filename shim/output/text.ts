@@ -1,5 +1,7 @@
 /** Text for a terminal: what came from elsewhere is made harmless, and everything is cut to its column. */
 
+import { stripVTControlCharacters } from "node:util";
+
 /**
  * The text with everything but printable ASCII replaced by `?`. Header values come from the other side, and a
  * control character in one could steer the terminal; what is left is also one column per character.
@@ -15,8 +17,7 @@ export function shownUrl(url: string): string {
 
 /** Number of columns that the text takes, its colours not counted. */
 export function columns(text: string): number {
-  // eslint-disable-next-line no-control-regex -- the escape character is what is looked for
-  return text.replace(/\u001b\[[0-9;]*m/g, "").length;
+  return stripVTControlCharacters(text).length;
 }
 
 /** The text cut to `width` columns, with `ellipsis` in place of what was cut. Takes text without colours. */

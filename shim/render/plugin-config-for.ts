@@ -1,12 +1,12 @@
 import { UsageError } from "../errors.js";
 import type { Backend, Hop, Identity, Mesh, Route, Validator } from "../config/model.js";
-import { outboundCluster, serviceHost } from "./clusters.js";
+import { outboundCluster, serviceOf } from "./envoy/names.js";
 import type { PluginBackend, PluginConfig, PluginIdentity, PluginRoute, PluginValidator } from "./plugin-config.js";
 
 /**
  * What the filter of one hop is told. A gateway gets all routes; a waypoint gets, for each service bound to it, a
  * route from that service to its backend. A backend has a `token` only on the hop that adds it. Fields that have
- * their default are left out; the same mesh gives the same bytes.
+ * their default are left out, and the same mesh gives the same bytes.
  *
  * Throws UsageError if the mesh has no hop of that name.
  */
@@ -56,33 +56,38 @@ function boundTo(mesh: Mesh, waypoint: Hop): Backend[] {
 }
 
 function waypointRoute(backend: Backend): PluginRoute {
-  return { hosts: [serviceHost(backend)], to: [{ backend: backend.name, weight: 100 }] };
+  return { hosts: [serviceOf(backend).host], to: [{ backend: backend.name, weight: 100 }] };
 }
 
 /** The backends that the routes name, in the order of their names. */
 function backendsOf(mesh: Mesh, hop: Hop, routes: readonly PluginRoute[]): Record<string, PluginBackend> {
   const names = new Set(routes.flatMap(({ to }) => to.map(({ backend }) => backend)));
-  const injector = hop.kind === "gateway" ? undefined : hop.name;
   return Object.fromEntries(
-    [...names].sort(compare).map((name) => {
-      const backend = mesh.backends.get(name);
-      const injects = backend?.kind === "cloudRun" && backend.through === injector && mesh.identity.mode !== "off";
-      return [name, injects ? { token: { audience: backend.audience } } : {}];
-    }),
+    [...mesh.backends.values()]
+      .filter(({ name }) => names.has(name))
+      .sort((a, b) => compare(a.name, b.name))
+      .map((backend) => [backend.name, backendOf(mesh, hop, backend)]),
   );
+}
+
+function backendOf(mesh: Mesh, hop: Hop, backend: Backend): PluginBackend {
+  const isBehindAnother = backend.through !== undefined && backend.through !== hop.name;
+  if (isBehindAnother) return { through: backend.through };
+  const needsToken = backend.kind === "cloudRun" && mesh.identity.mode !== "off";
+  return needsToken ? { token: { audience: backend.audience } } : {};
 }
 
 function identityOf({ mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWaiters }: Identity): PluginIdentity {
   const authority = "iamcredentials.googleapis.com";
   return {
     mode,
-    cluster: outboundCluster("metadata.google.internal", 80),
+    cluster: outboundCluster({ host: "metadata.google.internal", port: 80 }),
     ...unlike(
       { timeoutMs: 2000, refreshBeforeSec: 240, maxWaiters: 1000 },
       { timeoutMs, refreshBeforeSec, maxWaiters },
     ),
     ...(serviceAccount !== undefined && {
-      impersonate: { serviceAccount, cluster: outboundCluster(authority, 443), authority },
+      impersonate: { serviceAccount, cluster: outboundCluster({ host: authority, port: 443 }), authority },
     }),
   };
 }
@@ -111,7 +116,7 @@ function validatorOf(validator: Validator): PluginValidator {
       { algorithm, clockSkewSec, maxLifetimeSec, forward },
     ),
     jwks: {
-      cluster: outboundCluster(host, 443),
+      cluster: outboundCluster({ host, port: 443 }),
       authority: host,
       path,
       ...unlike(
@@ -130,19 +135,12 @@ function unlike<T extends object>(defaults: { readonly [K in keyof T]: unknown }
   ) as Partial<T>;
 }
 
-/**
- * Server-Timing is for the hop that callers meet first: it lists the hops behind it. A waypoint behind a gateway
- * would list them a second time.
- */
+/** Server-Timing is the affair of the hop that callers meet first: a waypoint behind a gateway reports to the gateway. */
 function timingOf({ hops, timing }: Mesh, hop: Hop): Pick<PluginConfig, "timing"> {
-  const isBehindGateway = hop.kind === "waypoint" && [...hops.values()].some(({ kind }) => kind === "gateway");
-  if (timing.expose === "never" || (isBehindGateway && !hop.edge)) return {};
-  return {
-    timing: {
-      expose: timing.expose,
-      ...(timing.expose === "trace" && timing.key !== undefined && { key: timing.key }),
-    },
-  };
+  const isInner = !hop.edge && hop.kind === "waypoint" && [...hops.values()].some(({ kind }) => kind === "gateway");
+  if (isInner || timing.expose === "never") return {};
+  if (timing.expose === "always" || timing.key === undefined) return { timing: { expose: timing.expose } };
+  return { timing: { expose: "trace", key: timing.key } };
 }
 
 /** By code units, so that the order does not depend on the locale. */

@@ -27,6 +27,8 @@ export interface PluginRoute {
 
 export interface PluginBackend {
   token?: { audience: string; header?: "auto" | "authorization" | "x-serverless-authorization" };
+  /** The hop behind this one on the way to the backend: its report of time is believed and passed on. */
+  through?: string;
   /** For a stand-alone Envoy alone: the filter rewrites `:authority` to this. */
   authority?: string;
 }

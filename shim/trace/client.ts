@@ -84,8 +84,12 @@ export async function request(input: ClientRequest): Promise<ClientResponse> {
   const outgoing = start(url, input);
 
   const ends = new AbortController();
-  const timer = setTimeout(() => ends.abort(timedOut(where, timeoutMs)), timeoutMs);
-  const onAbort = (): void => ends.abort(cancelled(where, input.signal?.reason));
+  const timer = setTimeout(() => {
+    ends.abort(timedOut(where, timeoutMs));
+  }, timeoutMs);
+  const onAbort = (): void => {
+    ends.abort(cancelled(where, input.signal?.reason));
+  };
   input.signal?.addEventListener("abort", onAbort);
   if (input.signal?.aborted === true) onAbort();
   try {
@@ -118,21 +122,33 @@ function exchange(
       const headers_us = clock.now_us();
       where.step = "body";
       const reader = new BodyReader(clock);
-      response.on("data", (chunk: Buffer) => reader.push(chunk));
+      response.on("data", (chunk: Buffer) => {
+        reader.push(chunk);
+      });
       response.on("error", end);
       response.on("end", () => {
+        const total_us = clock.now_us();
         resolve({
           status: response.statusCode ?? 0,
           headers: joined(response.headersDistinct),
           serverTiming: response.headersDistinct["server-timing"] ?? [],
           body: reader.text(),
           bodyTruncated: reader.truncated,
-          times: { ...connection.times(), headers_us, ...reader.times(), total_us: clock.now_us() },
+          times: { ...connection.times(), headers_us, ...reader.times(), total_us },
         });
       });
     });
-    if (ends.aborted) return end(ends.reason);
-    ends.addEventListener("abort", () => end(ends.reason), { once: true });
+    if (ends.aborted) {
+      end(ends.reason);
+      return;
+    }
+    ends.addEventListener(
+      "abort",
+      () => {
+        end(ends.reason);
+      },
+      { once: true },
+    );
     outgoing.end(body);
   });
 }
@@ -202,7 +218,10 @@ class Connection {
   constructor(private readonly clock: Clock) {}
 
   watch(socket: Socket, onReady: () => void): void {
-    if (!socket.connecting) return onReady();
+    if (!socket.connecting) {
+      onReady();
+      return;
+    }
     this.begun_us = this.clock.now_us();
     const ready = (now_us: number): void => {
       this.ready_us = now_us;
@@ -213,7 +232,9 @@ class Connection {
       this.connected_us = this.clock.now_us();
       if (!(socket instanceof TLSSocket)) ready(this.connected_us);
     });
-    socket.once("secureConnect", () => ready(this.clock.now_us()));
+    socket.once("secureConnect", () => {
+      ready(this.clock.now_us());
+    });
   }
 
   times(): Pick<Times, "connect_us" | "dns_us" | "tcp_us" | "tls_us"> {
@@ -248,7 +269,7 @@ class BodyReader {
     if (this.ttft_us === undefined && this.token.push(chunk)) this.ttft_us = at_us;
 
     const kept = chunk.subarray(0, MAX_BODY_BYTES - this.bytes);
-    
+    this.truncated ||= kept.length < chunk.length;
     this.bytes += kept.length;
     if (kept.length > 0) this.chunks.push(kept);
   }

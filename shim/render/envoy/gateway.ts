@@ -6,6 +6,7 @@ import { connectOriginateCluster, connectOriginateListener, tunnelledCluster } f
 import { hopConnectionManager, wasmPlugin } from "./hcm.js";
 import type { EnvoyFile, GatewayInput } from "./input.js";
 import { extension, type JsonObject } from "./json.js";
+import { onLoopback } from "./loopback.js";
 import { GATEWAY_POD_PORT, GATEWAY_SERVICE_PORT, outboundCluster, serviceOf, statName } from "./names.js";
 import { platformClusters, required } from "./platform.js";
 import { backendRoute, gatewayRouteConfiguration } from "./route.js";
@@ -81,7 +82,7 @@ function httpsListener(input: GatewayInput): JsonObject {
   const { hop, workDir } = input;
   return {
     name: LISTENER,
-    address: { socket_address: { address: "127.0.0.1", port_value: input.port } },
+    ...onLoopback(input.port),
     traffic_direction: "OUTBOUND",
     listener_filters: [
       extension(

@@ -3,6 +3,7 @@ import { clusterDefaults, internalCluster } from "./cluster.js";
 import { httpConnectionManager, router } from "./hcm.js";
 import type { WorkloadCertificate } from "./input.js";
 import { extension, type JsonObject, typed } from "./json.js";
+import { onLoopback } from "./loopback.js";
 import { CONNECT_ORIGINATE, CONNECT_TERMINATE, MAIN_INTERNAL } from "./names.js";
 import { hboneClientTls, hboneServerTls } from "./tls.js";
 
@@ -80,7 +81,7 @@ export function connectOriginateCluster(identity: WorkloadCertificate): JsonObje
 export function connectTerminateListener(port: number, identity: WorkloadCertificate): JsonObject {
   return {
     name: CONNECT_TERMINATE,
-    address: { socket_address: { address: "127.0.0.1", port_value: port } },
+    ...onLoopback(port),
     filter_chains: [
       {
         name: "default",

@@ -220,8 +220,8 @@ describe("access to a Cloud Run service", () => {
     expectUnauthorized(await get({ authorization: `Bearer ${before}` }), "token_signature");
   });
 
-  it("never quotes a path as HTML", async () => {
-    const reply = await get({}, HOST, "/<b>?q=<i>");
-    expect(reply.body).not.toContain("<b>");
+  it("quotes the path in the page of a refusal, but never as HTML", async () => {
+    const reply = await get({}, HOST, "/a&b<c>?q=<i>");
+    expect(reply.body).toContain("<code>/a&#38;b%3Cc%3E</code>");
   });
 });

@@ -1,8 +1,9 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { Failure, UsageError } from "../../../shim/errors.js";
 import { type CertificateAuthority, createCertificateAuthority } from "../../../shim/local/ca.js";
 import { keepAlive, request } from "../../../shim/trace/client.js";
@@ -10,6 +11,7 @@ import { keepAlive, request } from "../../../shim/trace/client.js";
 const open: { close: () => void }[] = [];
 
 afterEach(() => {
+  vi.useRealTimers();
   for (const resource of open.splice(0)) resource.close();
 });
 
@@ -19,9 +21,18 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+function closeAtEnd(server: http.Server | https.Server): void {
+  open.push({
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  });
+}
+
 async function serve(handler: http.RequestListener): Promise<string> {
   const server = http.createServer(handler);
-  open.push({ close: () => (server.close(), server.closeAllConnections()) });
+  closeAtEnd(server);
   return `http://127.0.0.1:${String(await listen(server))}`;
 }
 
@@ -119,7 +130,11 @@ describe("a whole response", () => {
       response.end("x");
     });
     const agent = keepAlive(url);
-    open.push({ close: () => agent.destroy() });
+    open.push({
+      close: () => {
+        agent.destroy();
+      },
+    });
     const first = await request({ url, agent });
     const second = await request({ url, agent });
     expect(ports.size).toBe(1);
@@ -149,7 +164,11 @@ describe("a streamed completion", () => {
     const role = `data: ${JSON.stringify({ choices: [{ delta: { role: "assistant", content: "" } }] })}\n\n`;
     const { url, next } = await lockStep([": ready\n\n", role, token("Hel"), token("lo"), "data: [DONE]\n\n"]);
     const ticker = setInterval(next, 5);
-    open.push({ close: () => clearInterval(ticker) });
+    open.push({
+      close: () => {
+        clearInterval(ticker);
+      },
+    });
     const { times, body } = await request({ url });
     expect(body).toContain("[DONE]");
     expect(times.gaps_us).toHaveLength(4);
@@ -172,7 +191,7 @@ describe("over TLS", () => {
         `${String((incoming.socket as { servername?: unknown }).servername)} ${String(incoming.headers.host)}`,
       );
     });
-    open.push({ close: () => (server.close(), server.closeAllConnections()) });
+    closeAtEnd(server);
     return { host: "127.0.0.1", port: await listen(server) };
   }
 
@@ -197,7 +216,11 @@ describe("over TLS", () => {
     const connectTo = await serveTls("kb.example.internal");
     const url = "https://kb.example.internal/";
     const agent = keepAlive(url);
-    open.push({ close: () => agent.destroy() });
+    open.push({
+      close: () => {
+        agent.destroy();
+      },
+    });
     await request({ url, connectTo, ca: authority.certificate, agent });
     const { times } = await request({ url, connectTo, ca: authority.certificate, agent });
     expect(times.connect_us).toBe(0);
@@ -233,14 +256,39 @@ describe("no whole response", () => {
   });
 
   it("says that response headers did not come in time", async () => {
-    const url = await serve(() => undefined);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const url = await serve(() => vi.advanceTimersByTime(50));
     const failure = await failureOf(request({ url, timeoutMs: 50 }));
     expect(failure.message).toMatch(/timed out after 50 ms .*: connected, but no response headers$/);
   });
 
+  it("says so on a kept connection too", async () => {
+    const url = await serve((incoming, response) => {
+      if (incoming.url === "/first") response.end("x");
+      else vi.advanceTimersByTime(50);
+    });
+    const agent = keepAlive(url);
+    open.push({
+      close: () => {
+        agent.destroy();
+      },
+    });
+    await request({ url: `${url}/first`, agent });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const failure = await failureOf(request({ url, agent, timeoutMs: 50 }));
+    expect(failure.message).toMatch(/: connected, but no response headers$/);
+  });
+
   it("says that the body did not end in time", async () => {
     const url = await serve((_request, response) => response.write("x"));
-    const failure = await failureOf(request({ url, timeoutMs: 200 }));
+    // Node publishes this just before it hands the response over, in the same turn.
+    const onResponse = (): void => {
+      queueMicrotask(() => vi.advanceTimersByTime(50));
+    };
+    subscribe("http.client.response.finish", onResponse);
+    open.push({ close: () => unsubscribe("http.client.response.finish", onResponse) });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const failure = await failureOf(request({ url, timeoutMs: 50 }));
     expect(failure.message).toMatch(/: response headers came, but not the end of the body$/);
   });
 
@@ -261,7 +309,9 @@ describe("no whole response", () => {
 
   it("is cancelled by the signal, before and while it waits", async () => {
     const abort = new AbortController();
-    const url = await serve(() => abort.abort());
+    const url = await serve(() => {
+      abort.abort();
+    });
     expect((await failureOf(request({ url, signal: abort.signal }))).message).toMatch(/: cancelled$/);
     expect((await failureOf(request({ url, signal: abort.signal }))).message).toMatch(/: cancelled$/);
   });

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { plain, type Paint } from "../../../shim/output/colours.js";
@@ -120,8 +121,7 @@ describe("a drawing", () => {
     });
     const exchange = { method: "GET\u0007", url: "http://x/\u001b]0;t\u0007", status: 200, backend: "\u001b[31m" };
     const text = drawWaterfall(exchange, hostile, { width: 80, unicode: true, paint: plain });
-    // eslint-disable-next-line no-control-regex -- control characters are what must not be there
-    expect(text.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
+    expect(text.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
     expect(text).toContain('also reported: x "?[2J?2J?"');
   });
 
@@ -139,14 +139,27 @@ describe("a drawing", () => {
     ]);
   });
 
+  it("names each of eight hops in the narrowest drawing", () => {
+    const hops = [8, 7, 6, 5, 4, 3, 2, 1].map((n) => `gateway-${String(n)};dur=9, gateway-${String(n)}-upstream;dur=9`);
+    const deep = trace(hops.join(), { connect_us: 0, headers_us: 9000, total_us: 9000 });
+    const lines = drawWaterfall(chat, deep, { width: 60, unicode: true, paint: plain }).split("\n").slice(3);
+    for (const hop of deep.hops) expect(lines.filter((line) => line.includes(` ${hop.name} `))).toHaveLength(1);
+  });
+
+  it("leaves the middle of the axis out where there is no room for it", () => {
+    const long = trace("", { connect_us: 0, headers_us: 1, total_us: 123_456_789_000 });
+    const [, , , axis, ...lines] = drawWaterfall(chat, long, { width: 60, unicode: true, paint: plain }).split("\n");
+    const end = lines.find((line) => line.startsWith("end")) ?? "";
+    expect(axis).toMatch(/^ +0 +123456789 +ms$/);
+    expect(axis?.indexOf("123456789")).toBe(end.indexOf("▲") + 1 - "123456789".length);
+  });
+
   it("is the same with colours, colours aside", () => {
     const shouting: Paint = (_colour, text) => `\u001b[1m${text}\u001b[0m`;
     const coloured = drawWaterfall(chat, path, { width: 80, unicode: true, paint: shouting });
-    const bare = coloured
-      .split("\n")
-      // eslint-disable-next-line no-control-regex -- the colours
-      .map((line) => line.replace(/\u001b\[\d+m/g, ""));
-    expect(bare.join("\n")).toBe(drawWaterfall(chat, path, { width: 80, unicode: true, paint: plain }));
+    expect(stripVTControlCharacters(coloured)).toBe(
+      drawWaterfall(chat, path, { width: 80, unicode: true, paint: plain }),
+    );
   });
 
   it("fits its width and shows every duration, whatever the trace", () => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { bootstrapFile } from "../../../../shim/render/envoy/bootstrap.js";
-import type { JsonObject } from "../../../../shim/render/envoy/json.js";
 import { everywhere, ingress } from "./sample.js";
 
 const { content } = bootstrapFile(ingress, "/run/hop");
@@ -16,9 +15,9 @@ describe("the bootstrap", () => {
 
   it("makes labels of what the filter writes into the names of its metrics", () => {
     const name = "wasmcustom.hopgate_requests.hop=.=ingress;.;backend=.=kb;.;result=.=ok;.;";
-    const [tags] = everywhere("stats_tags", content) as readonly JsonObject[][];
+    const [tags] = everywhere("stats_tags", content) as readonly { tag_name: string; regex: string }[][];
     const labels = (tags ?? []).flatMap((tag) => {
-      const value = new RegExp(String(tag.regex).replaceAll("[:digit:]", "0-9")).exec(name)?.[2];
+      const value = new RegExp(tag.regex.replaceAll("[:digit:]", "0-9")).exec(name)?.[2];
       return value === undefined ? [] : [[tag.tag_name, value]];
     });
     expect(labels).toEqual([

@@ -144,7 +144,7 @@ describe("the clusters of a gateway", () => {
 
   it("tunnels to a backend behind a waypoint, by the virtual IP of its service", () => {
     const cluster = resource(files, "cds.json", REPORTS);
-    const vip = virtualIps(mesh).get(reports.host);
+    const vip = virtualIps(mesh).get(reports.host) ?? "none";
     expect(everywhere("server_listener_name", cluster)).toEqual(["connect_originate"]);
     expect(everywhere("envoy.filters.listener.original_dst", cluster)).toEqual([
       { local: `${vip}:80`, waypoint: "127.0.0.1:15008" },
@@ -178,9 +178,11 @@ describe("the clusters of a gateway", () => {
 describe("the listener of a gateway", () => {
   const listener = resource(files, "lds.json", "0.0.0.0_8443");
 
-  it("listens on loopback only, at the given port", () => {
-    const at = resource(renderGateway(gatewayInput(mesh, { port: 9443 })), "lds.json", "0.0.0.0_8443").address;
-    expect(at).toEqual({ socket_address: { address: "127.0.0.1", port_value: 9443 } });
+  it("listens on loopback only, at the given port, and shares it with no other process", () => {
+    expect(resource(renderGateway(gatewayInput(mesh, { port: 9443 })), "lds.json", "0.0.0.0_8443")).toMatchObject({
+      address: { socket_address: { address: "127.0.0.1", port_value: 9443 } },
+      enable_reuse_port: false,
+    });
   });
 
   it("treats callers as Istio's gateways do", () => {
@@ -210,8 +212,8 @@ describe("the listener of a gateway", () => {
   });
 
   it("logs no header that could carry a token, and no query", () => {
-    const [fields] = everywhere("json_format", listener) as readonly JsonObject[];
-    const headers = Object.values(fields ?? {}).flatMap((format) => [...String(format).matchAll(/REQ\(([^)]*)\)/g)]);
+    const [fields] = everywhere("json_format", listener) as readonly Readonly<Record<string, string>>[];
+    const headers = Object.values(fields ?? {}).flatMap((format) => [...format.matchAll(/REQ\(([^)]*)\)/g)]);
     expect(headers.map(([, name]) => name).sort()).toEqual([":AUTHORITY", ":METHOD", "X-REQUEST-ID"]);
     expect(fields?.path).toBe("%PATH(NQ)%");
   });

@@ -1,0 +1,109 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+
+import { ConfigError } from "./config/config-error.js";
+import { envoy } from "./commands/envoy.js";
+import { up, type UpOptions } from "./commands/up.js";
+import { Failure, UsageError } from "./errors.js";
+import { colours } from "./output/colours.js";
+import type { Io } from "./output/io.js";
+import { packageVersion } from "./package-root.js";
+
+/**
+ * Parses `argv` (without node and script) and runs the command. All printing goes through `io`; `signal` asks to end.
+ * Returns the exit code: 0 good, 1 failed, 2 bad input, 130 ended by the user.
+ */
+export async function run(argv: readonly string[], io: Io, signal: AbortSignal): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(io, signal, (code) => (exitCode = code));
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return explain(error, io, signal);
+  }
+}
+
+function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => void): Command {
+  const program = new Command("hopgate")
+    .description("Route AI traffic by host through Istio, inject Cloud Run ID tokens, and see where every millisecond went.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpCommand("help [command]", "show the help of a command")
+    .showHelpAfterError("Run with --help for what can be given.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+    });
+  const output = new Option("-o, --output <format>", "how to print the result").choices(["text", "json"]).default("text");
+  const envoyPath = new Option("--envoy-path <file>", "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)");
+
+  program
+    .command("up")
+    .description("run a hopgate.yaml on this machine: real Envoys, stand-ins for everything else")
+    .option("-c, --config <file>", "the hopgate.yaml (default: ./hopgate.yaml, else the shipped example)")
+    .option("--once", "show what it does, then end; exit 0 only if all went well", false)
+    .option("-p, --port <port>", "port of the first gateway at 127.0.0.1; 0 takes a free one", port, 0)
+    .option("-b, --backend <name=url>", "a real service in the place of a backend's stand-in; repeatable", backend, new Map<string, URL>())
+    .addOption(envoyPath)
+    .addOption(output)
+    .addHelpText("after", UP_EXAMPLES)
+    .action(async (options: UpOptions) => done(await up(options, io, signal)));
+
+  const envoyCommand = program.command("envoy").description("find or install the Envoy that hopgate runs");
+  for (const [name, description, install] of [
+    ["which", "print the path of the Envoy that would be run", false],
+    ["install", "install Envoy into the cache, unless there is one to run already", true],
+  ] as const) {
+    envoyCommand
+      .command(name)
+      .description(description)
+      .addOption(envoyPath)
+      .addOption(output)
+      .action(async (options) => done(await envoy({ ...options, install }, io)));
+  }
+  return program;
+}
+
+const UP_EXAMPLES = `
+Examples:
+  $ hopgate up --once                                    the shipped example: routes, waterfalls, a comparison, exit
+  $ hopgate up -c mesh.yaml -p 8443                      your own, until Ctrl-C
+  $ hopgate up --backend llm=http://localhost:11434      with your Ollama behind the route to llm
+  $ hopgate up --once -o json | jq '.demonstrations[].trace.segments'`;
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65535) throw new InvalidArgumentError("A port is a number from 0 to 65535.");
+  return value;
+}
+
+function backend(text: string, others: ReadonlyMap<string, URL>): ReadonlyMap<string, URL> {
+  const [, name, address] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  const url = address !== undefined && URL.canParse(address) ? new URL(address) : undefined;
+  if (name === undefined || url === undefined) throw new InvalidArgumentError("Write NAME=URL, such as llm=http://localhost:11434.");
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new InvalidArgumentError("The URL must begin with http:// or https://.");
+  }
+  if (url.pathname !== "/" || url.search !== "") {
+    throw new InvalidArgumentError("The URL must have no path: requests keep the path that the client sent.");
+  }
+  return new Map([...others, [name, url]]);
+}
+
+function explain(error: unknown, io: Io, signal: AbortSignal): number {
+  // Help and version arrive as errors too; commander has printed whatever there is to say.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (signal.aborted) return 130;
+  const mark = colours(io, io.stderr)("red", "hopgate:");
+  if (error instanceof ConfigError) {
+    io.stderr.write(`${error.message}\n`);
+    return 2;
+  }
+  if (error instanceof UsageError || error instanceof Failure) {
+    io.stderr.write(`${mark} ${error.message}\n${error.fix === undefined ? "" : `${error.fix}\n`}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  io.stderr.write(`${mark} This is a defect of hopgate; please report it.\n${text}\n`);
+  return 1;
+}
