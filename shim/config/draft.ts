@@ -5,7 +5,7 @@ import type { MeshFile } from "./schema.js";
  * A file of which some parts may be missing: what is wrong by the schema has been taken out, and what is left has
  * its type. So the rules can speak about the rest of a file, and a user sees all problems at once.
  */
-export type DraftOf<T> = T extends readonly (infer E)[]
+type DraftOf<T> = T extends readonly (infer E)[]
   ? readonly (DraftOf<E> | undefined)[]
   : T extends object
     ? { readonly [K in keyof T]?: DraftOf<T[K]> | undefined }
@@ -32,6 +32,12 @@ export function elementsOf<T>(list: readonly (T | undefined)[] | undefined): [nu
 /** The entry of that name. Not `map[name]`, because `constructor` is a name like any other. */
 export function named<T>(map: Readonly<Record<string, T | undefined>> | undefined, name: string): T | undefined {
   return map !== undefined && Object.hasOwn(map, name) ? map[name] : undefined;
+}
+
+/** Whether only waypoints run the filter. A hop that says neither kind, or both, counts as a gateway. */
+export function hasOnlyWaypoints(file: Draft): boolean {
+  const hops = entriesOf(file.hops);
+  return hops.length > 0 && hops.every(([, { gateway, waypoint }]) => waypoint !== undefined && gateway === undefined);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type Draft, type DraftRoute, elementsOf, entriesOf, named, type Rule } from "./draft.js";
+import { type Draft, type DraftRoute, elementsOf, entriesOf, hasOnlyWaypoints, named, type Rule } from "./draft.js";
 import { type Path, type Report } from "./finding.js";
 
 export const serviceAccountFitsMode: Rule = ({ identity }, report) => {
@@ -32,8 +32,7 @@ export const anyCallerStandsAlone: Rule = (file, report) => {
 
 /** A backend on Cloud Run gets its token from one hop: the waypoint that it is `through`, else the gateways. */
 export const everyTokenHasAHop: Rule = (file, report) => {
-  const hops = entriesOf(file.hops);
-  if (isOff(file) || hops.length === 0 || hops.some(([, hop]) => hop.waypoint === undefined)) return;
+  if (isOff(file) || !hasOnlyWaypoints(file)) return;
   for (const [name, backend] of entriesOf(file.backends)) {
     if (backend.cloudRun === undefined || backend.through !== undefined) continue;
     const fix = "write through: WAYPOINT, or add a gateway under hops";

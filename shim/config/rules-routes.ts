@@ -1,4 +1,4 @@
-import { elementsOf, entriesOf, type DraftRoute, type Rule } from "./draft.js";
+import { elementsOf, entriesOf, hasOnlyWaypoints, type DraftRoute, type Rule } from "./draft.js";
 import { type Path, type Report, renderPath, show } from "./finding.js";
 import { normalHost } from "./host-name.js";
 
@@ -43,9 +43,7 @@ export const hostsAreListedOnce: Rule = (file, report) => {
 
 /** Routes are a gateway's: without one they would silently do nothing. */
 export const routesHaveAGateway: Rule = (file, report) => {
-  const hops = entriesOf(file.hops);
-  if ((file.routes ?? []).length === 0 || hops.length === 0 || hops.some(([, hop]) => hop.waypoint === undefined))
-    return;
+  if ((file.routes ?? []).length === 0 || !hasOnlyWaypoints(file)) return;
   report(
     ["routes"],
     "no hop of this file is a gateway, and only gateways route by host",

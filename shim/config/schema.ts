@@ -20,13 +20,13 @@ function text(pattern: RegExp, error: string, maxLength?: number): z.ZodString {
 }
 
 function wholeNumber(least: number, most: number, unit = ""): z.ZodNumber {
-  const error = `such a number: write a whole number${unit} from ${least} to ${most}`;
+  const error = `valid here: write a whole number${unit} from ${least} to ${most}`;
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
 function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> {
   return z.enum(values, {
-    error: `one of the values known here: write ${values.slice(0, -1).join(", ")} or ${values.at(-1)}`,
+    error: `valid here: write ${values.slice(0, -1).join(", ")} or ${values.at(-1)}`,
   });
 }
 

@@ -37,9 +37,12 @@ export function parseYaml(text: string, file: string): YamlDocument {
   const tokens: CST.Token[] = [];
   for (const lexeme of new Lexer().lex(text)) {
     tokens.push(...parser.next(lexeme));
-    if (parser.stack.length > MAX_DEPTH) {
+    // The document itself is on the stack.
+    if (parser.stack.length > MAX_DEPTH + 1) {
       const message = `maps and lists are nested more than ${MAX_DEPTH} deep`;
-      throw new ConfigError([problemAt(parser.offset, [], message, "write it as the example does, 8 deep at most")]);
+      throw new ConfigError([
+        problemAt(parser.offset - lexeme.length, [], message, "write it as the example does, 8 deep at most"),
+      ]);
     }
   }
   tokens.push(...parser.end());

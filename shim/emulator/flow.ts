@@ -24,7 +24,8 @@ export class Flow {
   #incomingEnd = false;
   #held: Held = "nothing";
   #bufferedByFilter = false;
-  #buffer: Buffer[] = [];
+  /** What is held, as the guest last saw it: it may still change it. */
+  #buffer: Body[] = [];
   #incomingTrailers: HeaderMap | undefined;
 
   /** What has gone on. */
@@ -56,7 +57,7 @@ export class Flow {
   receiveData(bytes: Buffer, endOfStream: boolean): void {
     this.#incomingEnd = endOfStream;
     if (this.aborted) return;
-    if (this.#held === "everything") this.#buffer.push(bytes);
+    if (this.#held === "everything") this.#buffer.push({ bytes });
     else this.#filterData(bytes);
   }
 
@@ -80,7 +81,7 @@ export class Flow {
 
   /** What arrived while everything was held has not been through the filter yet. */
   #filterHeld(): void {
-    const bytes = Buffer.concat(this.#buffer.splice(0));
+    const bytes = this.#takeBuffer();
     if (bytes.length > 0) this.#filterData(bytes);
     if (this.#incomingTrailers !== undefined && !this.aborted) this.#filterTrailers(this.#incomingTrailers);
   }
@@ -88,12 +89,12 @@ export class Flow {
   #filterData(bytes: Buffer): void {
     const end = this.#incomingEnd && this.#incomingTrailers === undefined;
     // The filter that asked for a buffer sees all of it again, with what is new at its end.
-    if (this.#bufferedByFilter) bytes = Buffer.concat([...this.#buffer.splice(0), bytes]);
+    if (this.#bufferedByFilter) bytes = Buffer.concat([this.#takeBuffer(), bytes]);
     const body = { bytes };
     const action = this.#filter.data(body, end);
     this.#bufferedByFilter = action === DataAction.StopAndBuffer;
     if (this.aborted) return;
-    if (action !== STOP_NO_BUFFER) this.#buffer.push(body.bytes);
+    if (action !== STOP_NO_BUFFER) this.#buffer.push(body);
     if (action === DataAction.Continue) {
       this.#held = "nothing";
       this.#passBuffer();
@@ -117,8 +118,12 @@ export class Flow {
   }
 
   #passBuffer(): void {
-    this.passedBody.push(...this.#buffer.splice(0));
+    if (this.#buffer.length > 0) this.passedBody.push(this.#takeBuffer());
     if (this.#incomingEnd && this.#incomingTrailers === undefined) this.complete = true;
+  }
+
+  #takeBuffer(): Buffer {
+    return Buffer.concat(this.#buffer.splice(0).map((body) => body.bytes));
   }
 
   #passTrailers(): void {

@@ -28,18 +28,18 @@ export function prepareLocalReply(reply: LocalReply, request: HeaderMap): Prepar
   const headers = new HeaderMap("response", [[":status", String(reply.status)], ...reply.headers]);
   const isHead = request.get(":method") === "HEAD";
   if (isGrpc(request)) {
-    headers.set(":status", "200");
-    headers.set("content-type", "application/grpc");
+    headers.put(":status", "200");
+    headers.put("content-type", "application/grpc");
     if (headers.get("grpc-status") === undefined) {
-      headers.set("grpc-status", String(reply.grpcStatus ?? GRPC_STATUS[reply.status] ?? GRPC_UNKNOWN));
+      headers.put("grpc-status", String(reply.grpcStatus ?? GRPC_STATUS[reply.status] ?? GRPC_UNKNOWN));
     }
-    if (reply.body.length > 0 && !isHead) headers.set("grpc-message", percentEncode(reply.body));
+    if (reply.body.length > 0 && !isHead) headers.put("grpc-message", percentEncode(reply.body));
     headers.remove("content-length");
     return { headers, body: Buffer.alloc(0) };
   }
   if (reply.body.length > 0) {
-    headers.set("content-length", String(reply.body.length));
-    if (headers.get("content-type") === undefined) headers.set("content-type", "text/plain");
+    headers.put("content-length", String(reply.body.length));
+    if (headers.get("content-type") === undefined) headers.put("content-type", "text/plain");
   } else {
     headers.remove("content-length");
     headers.remove("content-type");

@@ -60,6 +60,8 @@ export class Stream implements StreamCallbacks {
   readonly #decoder: Flow;
   readonly #encoder: Flow;
   readonly #onEnd: () => void;
+  #decoding = false;
+  #preparedReply: LocalReply | undefined;
 
   /** `root` is the configuration to serve with. */
   constructor(root: RootContext | Unserved, options: StreamOptions, onEnd: () => void) {
@@ -71,10 +73,17 @@ export class Stream implements StreamCallbacks {
     this.#decoder = new Flow({
       headers: (headers, end) => {
         if (unconfigured) this.sendLocalReply(NOT_CONFIGURED);
-        return context?.decodeHeaders(headers, end) ?? true;
+        this.#decoding = true;
+        return this.#decoded(context?.decodeHeaders(headers, end) ?? true);
       },
-      data: (body, end) => context?.decodeData(body, end) ?? 0,
-      trailers: (trailers) => context?.decodeTrailers(trailers) ?? true,
+      data: (body, end) => {
+        this.#decoding = true;
+        return this.#decoded(context?.decodeData(body, end) ?? 0);
+      },
+      trailers: (trailers) => {
+        this.#decoding = true;
+        return this.#decoded(context?.decodeTrailers(trailers) ?? true);
+      },
     });
     this.#encoder = new Flow({
       headers: (headers, end) => context?.encodeHeaders(headers, end) ?? true,
@@ -215,11 +224,27 @@ export class Stream implements StreamCallbacks {
 
   /**
    * Before a response has begun the reply goes through the filter like any response. When response headers
-   * are in the filter the client gets the reply past it; when they are out, a reset.
+   * are in the filter the client gets the reply past it; when they are out, a reset. While the filter is at
+   * the request the reply waits until it is done with it, and only the first one counts.
    */
   sendLocalReply(reply: LocalReply): void {
     if (this.ended) return;
     this.#decoder.aborted = true;
+    if (this.#decoding) this.#preparedReply ??= reply;
+    else this.#reply(reply);
+  }
+
+  /** The filter is done with a part of the request: a reply that waited for this is sent. */
+  #decoded<T>(answer: T): T {
+    this.#decoding = false;
+    const reply = this.#preparedReply;
+    this.#preparedReply = undefined;
+    if (reply !== undefined) this.#reply(reply);
+    return answer;
+  }
+
+  #reply(reply: LocalReply): void {
+    if (this.ended) return;
     const request = this.#decoder.incoming;
     if (request === undefined || this.#encoder.passedHeaders !== undefined) {
       this.abort();

@@ -120,9 +120,9 @@ export class Vm {
     return context;
   }
 
-  /** Whether there is such a context, which is then the effective one until the callback returns. */
+  /** Whether there is such a context, which is then the effective one until the callback returns; 0 is none. */
   setEffectiveContext(id: number): boolean {
-    if (!this.contexts.has(id)) return false;
+    if (id !== 0 && !this.contexts.has(id)) return false;
     this.#effectiveId = id;
     return true;
   }

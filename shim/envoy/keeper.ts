@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -99,7 +100,10 @@ class Connection implements Keeper {
         } else this.react(event);
       });
       this.gone.then(
-        () => reject(new Failure("The keeper of the Envoys ended before it was open")),
+        () =>
+          reject(
+            new Failure("The keeper of the Envoys cannot work", { fix: `Can you write to ${tmpdir()} (TMPDIR)?` }),
+          ),
         (error: unknown) => reject(new Failure("The keeper of the Envoys cannot be started", { cause: error })),
       );
     });

@@ -155,7 +155,7 @@ const html = (status: number, body: string): Answer => ({
 });
 
 function forbidden(path: string, why: string): Answer {
-  const sentence = `Your client does not have permission to get URL <code>${path}</code> from this server.${why}`;
+  const sentence = `Your client does not have permission to get URL <code>${escapeHtml(path)}</code> from this server.${why}`;
   return html(403, errorPage("403 (Forbidden)", sentence));
 }
 

@@ -3,12 +3,13 @@ import { bootstrapFile } from "./bootstrap.js";
 import { endpointCluster } from "./cluster.js";
 import { fileSource, resourceFile } from "./files.js";
 import { connectOriginateCluster, connectOriginateListener, tunnelledCluster } from "./hbone.js";
-import { hopConnectionManager, wasmPlugin } from "./hcm.js";
-import type { EnvoyFile, GatewayInput } from "./input.js";
+import { hopConnectionManager } from "./hcm.js";
+import { type EnvoyFile, type GatewayInput, required } from "./input.js";
 import { extension, type JsonObject } from "./json.js";
 import { onLoopback } from "./loopback.js";
 import { GATEWAY_POD_PORT, GATEWAY_SERVICE_PORT, outboundCluster, serviceOf, statName } from "./names.js";
-import { platformClusters, required } from "./platform.js";
+import { platformClusters } from "./platform.js";
+import { pluginResource } from "./plugin.js";
 import { backendRoute, gatewayRouteConfiguration } from "./route.js";
 import { servingTls } from "./tls.js";
 import { virtualIps } from "./vips.js";
@@ -41,7 +42,7 @@ export function renderGateway(input: GatewayInput): readonly EnvoyFile[] {
   const listeners = [httpsListener(input), ...(tunnels ? [connectOriginateListener(workDir)] : [])];
   return [
     resourceFile("cds", clusters),
-    resourceFile("ecds", [wasmPlugin(hop, input.wasmPath, input.pluginConfig)]),
+    resourceFile("ecds", [pluginResource(hop, input.wasmPath, input.pluginConfig)]),
     resourceFile("rds", [routes]),
     resourceFile("lds", listeners),
     bootstrapFile(hop, workDir),

@@ -1,8 +1,7 @@
 import type { Hop } from "../../config/model.js";
 import { httpAccessLog } from "./access-log.js";
-import { fileSource } from "./files.js";
 import { extension, type JsonObject } from "./json.js";
-import { wasmPluginResource } from "./names.js";
+import { pluginFilter } from "./plugin.js";
 
 const HTTP_CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
@@ -25,7 +24,7 @@ export function hopConnectionManager(hop: Hop, workDir: string, fields: JsonObje
     normalize_path: true,
     path_with_escaped_slashes_action: "KEEP_UNCHANGED",
     upgrade_configs: [{ upgrade_type: "websocket" }],
-    http_filters: [wasmFilter(hop, workDir), router()],
+    http_filters: [pluginFilter(hop, workDir), router()],
     access_log: [httpAccessLog(workDir)],
     ...fields,
   });
@@ -33,30 +32,4 @@ export function hopConnectionManager(hop: Hop, workDir: string, fields: JsonObje
 
 export function router(): JsonObject {
   return extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router");
-}
-
-/** As Istio, the filter comes by ECDS: a new configuration reaches it without closing a connection. */
-function wasmFilter(hop: Hop, workDir: string): JsonObject {
-  return {
-    name: wasmPluginResource(hop),
-    config_discovery: {
-      config_source: { ...fileSource(workDir, "ecds"), initial_fetch_timeout: "0s" },
-      type_urls: [`type.googleapis.com/${WASM}`],
-    },
-  };
-}
-
-const WASM = "envoy.extensions.filters.http.wasm.v3.Wasm";
-
-/** The WasmPlugin as istiod sends it: `pluginConfig` as a StringValue, root and VM without a name. */
-export function wasmPlugin(hop: Hop, wasmPath: string, pluginConfig: string): JsonObject {
-  return extension(wasmPluginResource(hop), WASM, {
-    config: {
-      name: `${hop.namespace}.hopgate`,
-      root_id: "",
-      failure_policy: "FAIL_RELOAD",
-      configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: pluginConfig },
-      vm_config: { vm_id: "", runtime: "envoy.wasm.runtime.v8", code: { local: { filename: wasmPath } } },
-    },
-  });
 }

@@ -1,4 +1,5 @@
 import type { GatewayHop, Mesh, WaypointHop } from "../../config/model.js";
+import { Failure } from "../../errors.js";
 import type { JsonObject } from "./json.js";
 
 /** Where something really is, as against the name that the mesh knows it by. */
@@ -67,3 +68,10 @@ export interface EnvoyFile {
 
 /** The file to start Envoy with (`envoy -c`). It alone is read once; Envoy watches the others. */
 export const BOOTSTRAP_FILE = "envoy.json";
+
+/** The entry `name`, which the caller owes us. @throws Failure where it is absent. */
+export function required<T>(entries: ReadonlyMap<string, T>, name: string, what: string): T {
+  const entry = entries.get(name);
+  if (entry === undefined) throw new Failure(`The local mesh has no place for the ${what} ${name}.`);
+  return entry;
+}

@@ -1,7 +1,6 @@
 import type { Mesh } from "../../config/model.js";
-import { Failure } from "../../errors.js";
 import { endpointCluster } from "./cluster.js";
-import type { Endpoint } from "./input.js";
+import { type Endpoint, required } from "./input.js";
 import type { JsonObject } from "./json.js";
 import { outboundCluster, type Service } from "./names.js";
 
@@ -19,11 +18,4 @@ export function platformClusters(mesh: Mesh, endpoints: ReadonlyMap<string, Endp
   return platformServices(mesh).map((service) =>
     endpointCluster(outboundCluster(service), required(endpoints, service.host, "platform service")),
   );
-}
-
-/** An entry of the input that the caller owes us. */
-export function required<T>(entries: ReadonlyMap<string, T>, name: string, what: string): T {
-  const entry = entries.get(name);
-  if (entry === undefined) throw new Failure(`The local mesh has no place for the ${what} ${name}.`);
-  return entry;
 }

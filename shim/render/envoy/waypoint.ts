@@ -3,11 +3,12 @@ import { bootstrapFile } from "./bootstrap.js";
 import { endpointCluster } from "./cluster.js";
 import { resourceFile } from "./files.js";
 import { connectTerminateListener, mainInternalCluster, originalDestination } from "./hbone.js";
-import { hopConnectionManager, wasmPlugin } from "./hcm.js";
-import type { EnvoyFile, WaypointInput } from "./input.js";
+import { hopConnectionManager } from "./hcm.js";
+import { type EnvoyFile, required, type WaypointInput } from "./input.js";
 import { extension, type JsonObject } from "./json.js";
 import { inboundVipCluster, MAIN_INTERNAL, type Service, serviceOf, statName } from "./names.js";
-import { platformClusters, required } from "./platform.js";
+import { platformClusters } from "./platform.js";
+import { pluginResource } from "./plugin.js";
 import { backendRoute, waypointRouteConfiguration } from "./route.js";
 import { virtualIps } from "./vips.js";
 
@@ -40,7 +41,7 @@ export function renderWaypoint(input: WaypointInput): readonly EnvoyFile[] {
   ];
   return [
     resourceFile("cds", clusters),
-    resourceFile("ecds", [wasmPlugin(hop, input.wasmPath, input.pluginConfig)]),
+    resourceFile("ecds", [pluginResource(hop, input.wasmPath, input.pluginConfig)]),
     resourceFile("lds", listeners),
     bootstrapFile(hop, workDir),
   ];

@@ -93,6 +93,7 @@ describe("the metadata server", () => {
       expect(reply.headers["content-type"]).toBe("text/html; charset=UTF-8");
       expect(reply.body).toContain("Missing Metadata-Flavor:Google header.");
     }
+    expect((await get(server, "/a&b", {})).body).toContain("<code>/a&#38;b</code>");
     const root = await get(server, "/", {});
     expect(root.status).toBe(200);
     expect(root.headers["metadata-flavor"]).toBe("Google");

@@ -1,0 +1,204 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { exampleConfigPath } from "../../shim/package-root.js";
+import { eventually } from "../support/local-mesh.js";
+import { realEnvoy } from "../support/real-envoy.js";
+
+/** The built command, run as a user would. */
+const MAIN = join(exampleConfigPath(), "../../../build/shim/main.js");
+
+const envoyPath = (await realEnvoy()) ?? "";
+
+let dir: string;
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "hopgate-up-test-"));
+});
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** Starts hopgate with a temporary folder of its own, so that what it leaves can be seen. */
+function start(...args: string[]): ChildProcess {
+  const env = { ...process.env, ENVOY_PATH: envoyPath, TMPDIR: dir, NO_COLOR: "1" };
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
+  children.push(child);
+  return child;
+}
+
+async function finished(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error("no output");
+  const [out, err, [code]] = await Promise.all([text(stdout), text(stderr), once(child, "exit")]);
+  return { code: code as number | null, stdout: out, stderr: err };
+}
+
+/** Waits for a line on stdout that says so. */
+async function says(child: ChildProcess, words: string): Promise<string> {
+  let seen = "";
+  child.stdout?.on("data", (chunk: Buffer) => (seen += chunk.toString()));
+  return eventually(() => (seen.includes(words) ? seen : undefined));
+}
+
+/** Processes whose command line mentions our temporary folder. */
+function processes(): readonly number[] {
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, "utf8").includes(dir) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function nothingIsLeft(): Promise<void> {
+  await eventually(() => (processes().length === 0 ? true : undefined));
+  await eventually(() => (readdirSync(dir).filter((name) => name.startsWith("hopgate-")).length === 0 ? true : undefined));
+}
+
+describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeout: 90_000 }, () => {
+  it("shows an in-cluster, a streaming and two Cloud Run requests, and ends with 0", async () => {
+    const { code, stdout, stderr } = await finished(start("up", "--once"));
+    expect(stderr).toBe("");
+    expect(stdout).toContain("kb.ai-platform.example.internal       kb        added by the gateway");
+    for (const title of [
+      "a chat completion in the cluster",
+      "the same, streamed token by token",
+      "a vector search in the cluster",
+      "an agent on Cloud Run, ID token added by the gateway",
+      "an agent on Cloud Run, ID token added by the waypoint agents",
+      "first token",
+      "All 5 demonstrations succeeded.",
+    ]) {
+      expect(stdout).toContain(title);
+    }
+    expect(stdout).toMatch(/requests +100 +100/);
+    expect(code).toBe(0);
+    await nothingIsLeft();
+  });
+
+  it("gives the same as data with -o json, and nothing else on stdout", async () => {
+    const { code, stdout } = await finished(start("up", "--once", "-o", "json"));
+    const report = JSON.parse(stdout) as {
+      ok: boolean;
+      demonstrations: { status: number; ok: boolean; backend: string; trace: { hops: { name: string; self_us: number }[] } }[];
+      comparison: { path: string; count: number }[];
+    };
+    expect(code).toBe(0);
+    expect(report.ok).toBe(true);
+    expect(report.demonstrations.map(({ backend, status }) => [backend, status])).toEqual([
+      ["llm", 200],
+      ["llm", 200],
+      ["vectordb", 200],
+      ["kb", 200],
+      ["reports", 200],
+    ]);
+    expect(report.demonstrations.at(-1)?.trace.hops.map(({ name }) => name)).toEqual(["ingress", "agents"]);
+    expect(report.comparison.map(({ path, count }) => [path, count])).toEqual([
+      ["in-cluster", 100],
+      ["Cloud Run", 100],
+    ]);
+  });
+
+  it("puts a real service in the place of a backend", async () => {
+    const service = createServer((socket) => {
+      socket.once("data", () => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi'));
+    }).listen(0, "127.0.0.1");
+    await once(service, "listening");
+    const address = service.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const { code, stdout } = await finished(start("up", "--once", "--backend", `vectordb=http://127.0.0.1:${String(port)}`));
+    service.close();
+    expect(stdout).toContain("a vector search in the cluster");
+    expect(code).toBe(0);
+  });
+
+  it.each([["SIGINT"], ["SIGTERM"]] as const)("stays up until %s, and leaves nothing", async (signal) => {
+    const child = start("up");
+    const output = await says(child, "Ctrl-C ends it");
+    expect(output).toMatch(/curl -i --cacert \S+ --resolve kb\.ai-platform\.example\.internal:\d+:127\.0\.0\.1/);
+    expect(processes().length).toBeGreaterThanOrEqual(2);
+    child.kill(signal);
+    const [code] = (await once(child, "exit")) as [number];
+    expect(code).toBe(0);
+    await nothingIsLeft();
+  });
+
+  it("leaves nothing when it is interrupted while it starts", async () => {
+    const child = start("up", "--once");
+    await eventually(() => (processes().length > 0 ? true : undefined));
+    child.kill("SIGINT");
+    const { code } = await finished(child);
+    expect(code).toBe(130);
+    await nothingIsLeft();
+  });
+
+  it("leaves nothing when it is killed", async () => {
+    const child = start("up");
+    await says(child, "Ctrl-C ends it");
+    expect(processes().length).toBeGreaterThanOrEqual(2);
+    child.kill("SIGKILL");
+    await nothingIsLeft();
+  });
+
+  it("fails, and says which, when an Envoy dies", async () => {
+    const child = start("up");
+    const result = finished(child);
+    await says(child, "Ctrl-C ends it");
+    const waypoint = processes().find((pid) => readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("/agents/envoy.json"));
+    process.kill(waypoint ?? 0, "SIGKILL");
+    const { code, stderr } = await result;
+    expect(stderr).toMatch(/agents: Envoy .*SIGKILL/);
+    expect(code).toBe(1);
+    await nothingIsLeft();
+  });
+
+  it("fails, and says which port, when a port is taken", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const address = other.address();
+    const port = typeof address === "object" && address !== null ? String(address.port) : "";
+    const { code, stderr } = await finished(start("up", "--once", "--port", port));
+    other.close();
+    expect(stderr).toContain(`port ${port} is taken`);
+    expect(code).toBe(1);
+    await nothingIsLeft();
+  });
+
+  it("runs ./hopgate.yaml where there is one, and names file, line and column of what is wrong", async () => {
+    const example = readFileSync(exampleConfigPath(), "utf8");
+    writeFileSync(join(dir, "hopgate.yaml"), example.replace("to: llm }", "to: lmm }"));
+    const { code, stderr } = await finished(start("up", "--once"));
+    expect(stderr).toMatch(/^hopgate\.yaml:\d+:\d+: routes\[0\]\.to: /);
+    expect(stderr).toContain("llm");
+    expect(code).toBe(2);
+    await nothingIsLeft();
+  });
+
+  it.each([
+    [["up", "--config", "missing.yaml"], "missing.yaml:1:1: there is no such file"],
+    [["up", "--backend", "nobody=http://127.0.0.1:1"], "there is no such backend"],
+    [["up", "--backend", "llm"], "Write NAME=URL"],
+    [["up", "--backend", "llm=ftp://127.0.0.1"], "must begin with http:// or https://"],
+    [["up", "--port", "70000"], "A port is a number from 0 to 65535"],
+    [["up", "-o", "xml"], "Allowed choices are text, json"],
+    [["up", "--envoy-path", "/nonexistent/envoy"], "/nonexistent/envoy"],
+    [["upp"], "unknown command"],
+  ])("refuses bad input with 2: %j", async (args, message) => {
+    const { code, stdout, stderr } = await finished(start(...args));
+    expect(stderr).toContain(message);
+    expect(stdout).toBe("");
+    expect(code).toBe(2);
+    await nothingIsLeft();
+  });
+});

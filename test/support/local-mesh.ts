@@ -1,0 +1,49 @@
+import { loadMesh } from "../../shim/config/load.js";
+import { parseMesh } from "../../shim/config/parse.js";
+import { type LocalMesh, type LocalMeshOptions, startLocalMesh } from "../../shim/local/mesh.js";
+import { exampleConfigPath, wasmPath } from "../../shim/package-root.js";
+import { type ClientResponse, request } from "../../shim/trace/client.js";
+import { tracePath, type Trace } from "../../shim/trace/path.js";
+import { parseServerTiming } from "../../shim/trace/server-timing.js";
+
+export const TRACE_KEY = "change-me";
+
+/** A local mesh under test, and requests to it. */
+export interface MeshUnderTest extends LocalMesh {
+  send(name: string, path?: string, init?: { method?: string; headers?: Record<string, string>; body?: string; servername?: string }): Promise<ClientResponse>;
+}
+
+/** Starts the shipped example, or `yaml`, with ports of its own. */
+export async function startMesh(
+  options: Omit<Partial<LocalMeshOptions>, "mesh"> & { readonly envoyPath: string; readonly yaml?: string },
+): Promise<MeshUnderTest> {
+  const { yaml, ...rest } = options;
+  const mesh = yaml === undefined ? await loadMesh(exampleConfigPath()) : parseMesh(yaml, "test.yaml");
+  const local = await startLocalMesh({ mesh, wasmPath: wasmPath(), port: 0, replacements: new Map(), ...rest });
+  return {
+    ...local,
+    send: (name, path = "/", { headers, ...init } = {}) =>
+      request({
+        url: `https://${name}.ai-platform.example.internal:${String(local.gateways[0].port)}${path}`,
+        connectTo: { host: "127.0.0.1", port: local.gateways[0].port },
+        ca: local.ca,
+        headers: { "x-hopgate-trace": TRACE_KEY, ...headers },
+        ...init,
+      }),
+  };
+}
+
+export function traceOf(response: ClientResponse): Trace {
+  return tracePath(parseServerTiming(response.serverTiming), response.times, ["ingress", "agents"]);
+}
+
+/** Waits until `condition` gives something, at most 15 s. */
+export async function eventually<T>(condition: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  const deadline = performance.now() + 15_000;
+  while (performance.now() < deadline) {
+    const value = await condition();
+    if (value !== undefined) return value;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("it did not come true within 15 s");
+}
