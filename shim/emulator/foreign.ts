@@ -88,12 +88,22 @@ function publicKey(bytes: Buffer, form: "spki" | "pem"): KeyObject | undefined {
   return key;
 }
 
-/** Arguments 1 path, 2 value, 3 span (set_envoy_filter_state.proto). Which paths Envoy knows is not modelled. */
+/** Filter state that has a factory in Envoy (source/common/network, source/extensions/filters), most used first. */
+const FILTER_STATE: ReadonlySet<string> = new Set([
+  "envoy.network.upstream_server_name",
+  "envoy.network.upstream_subject_alt_names",
+  "envoy.network.application_protocols",
+  "envoy.tcp_proxy.cluster",
+  "envoy.upstream.dynamic_host",
+  "envoy.upstream.dynamic_port",
+]);
+
+/** Arguments 1 path, 2 value, 3 span (set_envoy_filter_state.proto). */
 function setFilterState(args: Buffer, context: Context): ForeignResult {
   const fields = parseFields(args);
   if (fields === undefined) return BAD_ARGUMENT;
-  if (context.stream === undefined) return { status: Status.NotFound };
   const path = (fields.get(1) ?? Buffer.alloc(0)).toString("latin1");
+  if (context.stream === undefined || !FILTER_STATE.has(path)) return { status: Status.NotFound };
   context.stream.filterState.set(path, (fields.get(2) ?? Buffer.alloc(0)).toString("latin1"));
   return OK;
 }

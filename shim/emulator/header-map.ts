@@ -44,6 +44,8 @@ const INLINE: Readonly<Record<MapKind, ReadonlySet<string>>> = {
   trailers: TRAILERS_INLINE,
 };
 
+const COLON = 58;
+
 function words(text: string): ReadonlySet<string> {
   return new Set(text.trim().split(/\s+/));
 }
@@ -111,8 +113,10 @@ export class HeaderMap {
         return;
       }
     }
-    if (key.charCodeAt(0) === 58 /* : */) this.#pairs.splice(this.#pseudo++, 0, [key, value]);
+    const isPseudo = key.charCodeAt(0) === COLON;
+    if (isPseudo && this.#pseudo < this.#pairs.length) this.#pairs.splice(this.#pseudo, 0, [key, value]);
     else this.#pairs.push([key, value]);
+    if (isPseudo) this.#pseudo++;
   }
 
   /** Takes every value of the name away and adds this one. */

@@ -22,17 +22,18 @@ export function getProperty(context: Context, path: string): string | number {
       return context.plugin.vmId;
     default:
   }
+  // A root has no request: its own plugin is all that it can ask for.
   const stream = context.stream;
-  // A root has no request: of what Envoy knows only the node is there for it.
-  if (stream === undefined && !name.startsWith("node.")) return Status.NotFound;
+  if (stream === undefined) return Status.NotFound;
   return (
-    stream?.property(name) ??
+    stream.property(name) ??
     context.vm.process.properties.get(name) ??
-    stream?.filterState.get(`wasm.${path}`) ??
+    stream.filterState.get(`wasm.${path}`) ??
     Status.NotFound
   );
 }
 
+/** A property of the stream, which getProperty then finds by the same path. */
 export function setProperty(context: Context, path: string, value: string): number {
   if (context.stream === undefined) return Status.NotFound;
   context.stream.filterState.set(`wasm.${path}`, value);

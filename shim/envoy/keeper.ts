@@ -71,8 +71,8 @@ function keeperProgram(): string {
 type KeeperChild = ChildProcessByStdio<Writable, Readable, null>;
 
 interface Pending {
-  resolve(program: RunningProgram): void;
-  reject(failure: Failure): void;
+  readonly resolve: (program: RunningProgram) => void;
+  readonly reject: (failure: Failure) => void;
 }
 
 /** This process's end of the two pipes. */

@@ -108,7 +108,7 @@ async function fileKind(path: string): Promise<"executable" | keyof typeof WRONG
   );
 }
 
-/** The first executable `name` in the folders of `path`, as a shell would find it, but never in the current folder. */
+/** The first executable `name` in the folders of `path`, as a shell would find it, but never by a relative folder. */
 async function lookUp(name: string, path: string): Promise<string | undefined> {
   for (const folder of path.split(delimiter).filter(isAbsolute)) {
     const candidate = join(folder, name);

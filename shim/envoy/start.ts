@@ -45,6 +45,8 @@ const READY_POLL_MS = 20;
 const STOP_TIMEOUT_MS = 5000;
 const MAX_LOG_READ = 64 * 1024;
 
+const WORKERS_STARTED = "^listener_manager\\.workers_started$";
+
 /** Counters that are above zero where Envoy is LIVE but without a part of its configuration (LDS, CDS, RDS, ECDS). */
 const REFUSED = "\\.(update_rejected|update_failure|listener_create_failure)$";
 
@@ -115,12 +117,18 @@ async function untilLive(
   while (performance.now() < deadline) {
     const address = await readFile(addressPath, "utf8").catch(() => "");
     const admin = adminAt(address.trim());
-    if (address !== "" && (await admin.ready())) return admin;
+    if (address !== "" && (await isServing(admin))) return admin;
     await Promise.race([program.ended, delay(READY_POLL_MS)]);
     if (end !== undefined) throw explainEnd(hop, end, await logTail(logPath));
   }
   const message = `${hop}: Envoy was not ready within ${readyTimeoutMs / 1000} s`;
   throw new Failure(withLog(message, await logTail(logPath)));
+}
+
+/** LIVE comes a moment before the listeners are bound; only then is known whether their ports can be had. */
+async function isServing(admin: Admin): Promise<boolean> {
+  if (!(await admin.ready())) return false;
+  return (await admin.stats(WORKERS_STARTED)).get("listener_manager.workers_started") === 1;
 }
 
 /** What comes from discovery services is refused while Envoy goes on without it: on its metrics alone can that be seen. */

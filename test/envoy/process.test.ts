@@ -24,6 +24,7 @@ const envoyPath = await locateEnvoy({ env: process.env, install: true, notify: s
 const TYPES = "type.googleapis.com/envoy";
 const ADMIN = { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } };
 const FOR_A_WHILE = { timeout: 15_000, interval: 20 };
+vi.setConfig({ testTimeout: 60_000 });
 
 /** A listener on `port` that answers every request with `answer`. */
 function listener(answer: string, port = 0): object {

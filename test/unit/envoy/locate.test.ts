@@ -1,5 +1,5 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
@@ -108,10 +108,11 @@ describe("locateEnvoy on its own", () => {
     expect(here.lines).toEqual([`${path} is passed over: it is Envoy 1.39.4, and 1.40 or later is needed`]);
   });
 
-  it("never takes an envoy from the current folder", async () => {
+  it("never takes an envoy from a relative folder of PATH", async () => {
     const here = await machine();
     await here.fillCache();
-    here.env["PATH"] = ":.:";
+    await here.envoy("bin/envoy", "1.40.1");
+    here.env["PATH"] = `:${relative(process.cwd(), join(here.folder, "bin"))}`;
     expect(await here.locate()).toMatchObject({ source: "cache" });
   });
 

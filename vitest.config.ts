@@ -1,0 +1,41 @@
+import { join } from "node:path";
+
+import { defineConfig } from "vitest/config";
+
+/**
+ * Three projects: `unit` runs without binaries, `envoy` with a real one (`npm test` runs these two), and `tree` looks
+ * at the sources themselves (a part of `npm run check`).
+ */
+
+/** Where to write what was counted, one JSON file for each run of vitest; CI adds them up. */
+const reports = process.env["HOPGATE_TEST_REPORTS"];
+
+export default defineConfig({
+  test: {
+    reporters: ["default", ...(reports === undefined ? [] : ["json"])],
+    outputFile: { json: join(reports ?? "", `${String(process.pid)}.json`) },
+    globalSetup: "test/support/build.ts",
+    projects: [
+      {
+        extends: true,
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 15_000, sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        test: { name: "tree", include: ["test/tree/**/*.test.ts"], testTimeout: 60_000, sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        // One file at a time, and none beside the other tests: several Envoys at once starve each other of two cores.
+        test: {
+          name: "envoy",
+          include: ["test/envoy/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
