@@ -39,11 +39,14 @@ export class HostName {
   private parseAddress(authority: Bytes): bool {
     const end = authority.indexOf(0x5d);
     if (end < 3 || end > 46) return false;
+    let colons = 0;
     for (let i = 1; i < end; i++) {
       const byte = lowerCase(authority.at(i));
       if (!isHexadecimal(byte) && byte != COLON && byte != DOT) return false;
+      if (byte == COLON) colons += 1;
       this.name.appendByte(byte);
     }
+    if (colons < 2) return false; // `[fa.ce]` is no address, and must not pass for the host `fa.ce`
     if (end == authority.length - 1) return true;
     return authority.at(end + 1) == COLON && isPort(authority, end + 2);
   }

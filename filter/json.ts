@@ -321,8 +321,7 @@ export class Json {
       collectLater();
     }
     const table = this.nameTable;
-    size = table.length;
-    table.fill(-1);
+    table.fill(-1, 0, size); // not all of it: objects after a large one must not pay for that
     for (let name = this.first(object); name >= 0; name = this.next(name, object)) {
       let slot = this.textHash(name) & (size - 1);
       while (table[slot] >= 0) {

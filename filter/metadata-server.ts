@@ -32,8 +32,8 @@ export const BAD_STATUS = Bytes.of("bad_status");
 export const NOT_METADATA = Bytes.of("not_a_metadata_server");
 export const BAD_TOKEN = Bytes.of("bad_token");
 
-const path = new Writer(2048);
-const headers = new PairsWriter(8, 4096);
+const path = new Writer(4096);
+const headers = new PairsWriter(8, 8192);
 const headerValue = new Inbox(64, 8192);
 const body = new Inbox(4096, MAX_TOKEN + 1);
 

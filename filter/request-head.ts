@@ -78,7 +78,7 @@ export class RequestHead {
         return;
       case 10:
         if (name.equals(AUTHORITY)) look(this.authority, value);
-        return;
+        break;
       case 12:
         if (name.equals(REQUEST_ID)) look(this.requestId, value);
         break;

@@ -222,8 +222,8 @@ export class Request extends Waiter {
   }
 
   onDelete(): void {
-    const list = this.list;
-    if (list !== null) list.remove(this);
+    const token = this.backend.token;
+    if (token !== null) token.release(this);
     if (this.phase != Phase.Ignored && this.phase != Phase.Headers) {
       this.backend.metrics.countRequest(this.result);
       this.backend.metrics.recordStream((monotonicNs() - this.startNs) / 1000);

@@ -93,7 +93,7 @@ export class Token extends HttpCallback {
     return true;
   }
 
-  /** A held request went away. */
+  /** A request went away: if it was held, it waits no more. */
   release(waiter: Waiter): void {
     if (waiter.list !== this.waiters) return;
     this.waiters.remove(waiter);
@@ -121,10 +121,13 @@ export class Token extends HttpCallback {
     this.settle(false, nowNs - patienceNs);
   }
 
-  /** A token that expires earlier than thought, because the wall clock stepped ahead, is not used for longer than that. */
+  /** A token that expires earlier than thought, because the wall clock stepped ahead, is refreshed and given up earlier. */
   private followWallClock(nowNs: i64): void {
     if (this.usableUntilNs == 0) return;
-    this.usableUntilNs = min(this.usableUntilNs, this.usableUntil(this.expiresSec, nowNs));
+    const untilNs = this.usableUntil(this.expiresSec, nowNs);
+    if (untilNs >= this.usableUntilNs) return;
+    this.refreshAtMs -= (this.usableUntilNs - untilNs) / NS_PER_MS;
+    this.usableUntilNs = untilNs;
   }
 
   private usableUntil(expiresSec: i64, nowNs: i64): i64 {
@@ -167,7 +170,8 @@ export class Token extends HttpCallback {
     if (!this.adopt(fetched, nowNs)) return this.fail(BAD_TOKEN, nowNs);
     countTokenFetch(this.identity.hop, FETCHED);
     this.retryAtMs = 0;
-    this.refreshAtMs = max(this.refreshAtMs, nowNs / NS_PER_MS + REFRESH_FLOOR_MS);
+    // The source may return the token that we have: not due again before the pause.
+    if (nowNs / NS_PER_MS >= this.refreshAtMs) this.refreshAtMs = this.refreshTime(this.usableUntilNs + MARGIN_NS, nowNs);
     if (record.read(this.key)) {
       record.leaseUntilMs = 0;
       record.retryAtMs = 0;

@@ -121,11 +121,9 @@ export function lowerCase(byte: i32): i32 {
  */
 export class Writer extends Bytes {
   overflowed: bool = false;
-  private capacity: i32;
 
   constructor(capacity: i32) {
     super(new StaticArray<u8>(capacity), 0, 0);
-    this.capacity = capacity;
   }
 
   reset(): Writer {
@@ -185,7 +183,7 @@ export class Writer extends Bytes {
   }
 
   private reserve(size: i32): bool {
-    if (size <= this.capacity - this.length) return true;
+    if (size <= this.owner.length - this.start - this.length) return true;
     this.overflowed = true;
     return false;
   }

@@ -86,9 +86,9 @@ export class ContextTable {
   }
 }
 
-/** Ids are handed out in sequence; the multiplication spreads them (Fibonacci hashing). */
+/** Ids are handed out in sequence; the multiplication spreads them (Fibonacci hashing). Good for masks of up to 20 bits. */
 // @ts-ignore: decorator
 @inline
 function home(id: u32, mask: i32): i32 {
-  return <i32>((id * 0x9e37_79b1) >> 15) & mask;
+  return <i32>((id * 0x9e37_79b1) >> 12) & mask;
 }

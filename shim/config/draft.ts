@@ -47,7 +47,7 @@ export function hasOnlyWaypoints(file: Draft): boolean {
 export function withoutFindings(value: unknown, findings: readonly Finding[]): Draft {
   const copy: unknown = structuredClone(value);
   for (const { path } of findings) remove(copy, path);
-  return typeof copy === "object" && copy !== null ? (copy as Draft) : {};
+  return typeof copy === "object" && copy !== null ? copy : {};
 }
 
 function remove(root: unknown, path: Path): void {

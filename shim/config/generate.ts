@@ -2,4 +2,4 @@
 import { writeFileSync } from "node:fs";
 import { meshJsonSchema } from "./json-schema.js";
 
-writeFileSync("manifests/hopgate.schema.json", `${JSON.stringify(meshJsonSchema(), null, 2)}\n`);
+writeFileSync("manifests/hopgate.schema.json", meshJsonSchema());

@@ -70,7 +70,8 @@ function schemaAt(schema: z.core.$ZodType, path: Path): z.core.$ZodType {
   if (step === undefined) return inner;
   if (inner instanceof z.ZodArray) return schemaAt(inner.element, rest);
   if (inner instanceof z.ZodRecord) return schemaAt(inner.valueType, rest);
-  const field: z.core.$ZodType | undefined = inner instanceof z.ZodObject ? inner.shape[step] : undefined;
+  const shape = (inner instanceof z.ZodObject ? inner.shape : {}) as Record<string, z.core.$ZodType | undefined>;
+  const field = shape[step];
   return field === undefined ? inner : schemaAt(field, rest);
 }
 

@@ -228,11 +228,14 @@ export class Context {
   #ask(name: CallbackName, a: number, b: number): number {
     if (this.vm.failed) return this.#failed();
     if (!this.vm.exports(name)) return 0;
-    let answer = this.vm.invoke(this, name, this.id, a, b);
-    if (this.vm.failed) answer = this.#failed();
-    else if (this.vm.stopIteration) answer = STOP_NO_BUFFER;
+    const outcome = this.#outcome(this.vm.invoke(this, name, this.id, a, b));
     this.vm.afterCall();
-    return answer;
+    return outcome;
+  }
+
+  #outcome(answer: number): number {
+    if (this.vm.failed) return this.#failed();
+    return this.vm.stopIteration ? STOP_NO_BUFFER : answer;
   }
 
   /** FAIL_CLOSED: a 503 once, which the guest does not see any more. FAIL_OPEN goes on without the filter. */
@@ -277,7 +280,7 @@ export class RootContext extends Context {
     super(vm, id, plugin, undefined, undefined);
   }
 
-  override get root(): RootContext {
+  override get root(): this {
     return this;
   }
 

@@ -375,10 +375,10 @@ function guard(vm: Vm, name: string, call: HostFunction, atStart: boolean, inMal
     return ((a: unknown, b: unknown, c: unknown, d: unknown, e: unknown) => {
       enter();
       return f(a, b, c, d, e);
-    }) as HostFunction;
+    });
   }
   return ((...args: unknown[]) => {
     enter();
     return f(...args);
-  }) as HostFunction;
+  });
 }

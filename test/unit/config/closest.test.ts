@@ -13,7 +13,8 @@ test.each([
 });
 
 test("prefers the nearer of two", () => {
-  expect(closest("hop", ["host", "hops", "to"])).toBe("hops");
+  expect(closest("timeout", ["timeoutms", "timeouts"])).toBe("timeouts");
+  expect(closest("timeout", ["timeouts", "timeoutms"])).toBe("timeouts");
 });
 
 test("says nothing where nothing is near", () => {

@@ -5,14 +5,12 @@ import { meshJsonSchema } from "../../../shim/config/json-schema.js";
 const PUBLISHED = "manifests/hopgate.schema.json";
 
 test("the published JSON Schema is what the sources say", () => {
-  const published: unknown = JSON.parse(readFileSync(PUBLISHED, "utf8"));
-  expect(JSON.stringify(published), `${PUBLISHED} is out of date: run npm run generate`).toBe(
-    JSON.stringify(meshJsonSchema()),
-  );
+  const published = readFileSync(PUBLISHED, "utf8");
+  expect(published, `${PUBLISHED} is out of date: run npm run generate`).toBe(meshJsonSchema());
 });
 
 test("names itself and its draft", () => {
-  expect(meshJsonSchema()).toMatchObject({
+  expect(JSON.parse(meshJsonSchema())).toMatchObject({
     $schema: "https://json-schema.org/draft/2020-12/schema",
     $id: "urn:hopgate:hopgate.schema.json",
     title: "hopgate.yaml",
@@ -34,6 +32,6 @@ test("every field is described", () => {
       }
     }
   };
-  visit(meshJsonSchema(), "");
+  visit(JSON.parse(meshJsonSchema()), "");
   expect(missing).toEqual([]);
 });

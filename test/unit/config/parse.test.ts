@@ -252,13 +252,26 @@ describe("who may use the identity of a hop", () => {
     expect(message).toMatch(/^hopgate.yaml:3:9: routes: no hop of this file is a gateway/);
   });
 
-  test("two gateways of one namespace with labels that no Pod has both of are two proxies", () => {
+  test("gateways are two proxies if no Pod can have the labels of both, or none is in both namespaces", () => {
     const text = file(
       "hops:",
       "  in: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } } }",
       "  out: { gateway: { namespace: istio-ingress, selector: { istio: egressgateway } } }",
+      "  far: { gateway: { namespace: istio-far, selector: { istio: ingressgateway } } }",
     );
-    expect([...parseMesh(text, "hopgate.yaml").hops.keys()]).toEqual(["in", "out"]);
+    expect([...parseMesh(text, "hopgate.yaml").hops.keys()]).toEqual(["in", "out", "far"]);
+  });
+
+  test("gateways are one proxy if the labels of one include those of the other, in either order", () => {
+    const wide = "gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }";
+    const narrow = "gateway: { namespace: istio-ingress, selector: { app: x, istio: ingressgateway } }";
+    for (const [first, second] of [
+      [wide, narrow],
+      [narrow, wide],
+    ]) {
+      const { problems } = refusal(file("hops:", `  a: { ${first} }`, `  b: { ${second} }`));
+      expect(problems.map(({ path }) => path)).toEqual(["hops.b"]);
+    }
   });
 });
 

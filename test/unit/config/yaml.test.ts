@@ -141,10 +141,9 @@ describe("an alias", () => {
   });
 
   test("leads to what is wrong inside its value", () => {
-    const marked = edited("{ istio: ingressgateway }", "&labels { istio: §1 }") + "validators2: *labels\n";
-    expect(refusal(unmark(marked).text).message).toContain(
-      `${unmark(marked).place}: hops.ingress.gateway.selector.istio:`,
-    );
+    const marked = edited("timing: {", "identity: &times { §timeoutMs: 5 }\ntiming: *times\n#{");
+    const { text, place } = unmark(marked);
+    expect(refusal(text).message).toContain(`${place}: timing.timeoutMs: unknown field`);
   });
 });
 

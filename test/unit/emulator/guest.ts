@@ -7,7 +7,8 @@ import type { Headers } from "../../../shim/emulator/pairs.js";
 /** Compiles AssemblyScript from memory. The runtime never frees, and nothing but the used imports is there. */
 export async function compileGuest(source: string): Promise<Uint8Array> {
   let binary: Uint8Array | undefined;
-  const { error, stderr } = await asc.main(
+  const messages: string[] = [];
+  const { error } = await asc.main(
     ["guest.ts", "--outFile", "guest.wasm", "--runtime", "stub", "--use", "abort=", "--exportStart", "_initialize"],
     {
       readFile: (name) => (name === "guest.ts" ? source : null),
@@ -15,9 +16,10 @@ export async function compileGuest(source: string): Promise<Uint8Array> {
         if (name.endsWith(".wasm") && typeof contents !== "string") binary = contents;
       },
       listFiles: () => [],
+      stderr: { write: (text: string | Uint8Array) => void messages.push(String(text)) },
     },
   );
-  if (error !== null || binary === undefined) throw new Error(`the guest does not compile: ${stderr.toString()}`);
+  if (error !== null || binary === undefined) throw new Error(`the guest does not compile: ${messages.join("")}`);
   return binary;
 }
 

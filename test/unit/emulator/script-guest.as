@@ -72,8 +72,9 @@ export function malloc(size: i32): usize {
 }
 
 function log(level: i32, text: string): i32 {
-  const bytes = encode(text);
-  return proxy_log(level, bytes.at, bytes.size);
+  const out = heap.alloc(text.length + 1);
+  for (let i = 0; i < text.length; i++) store<u8>(out + i, <u8>text.charCodeAt(i));
+  return proxy_log(level, out, text.length);
 }
 
 function encode(text: string): Text {
@@ -81,7 +82,7 @@ function encode(text: string): Text {
   let n = 0;
   if (text == "-") return new Text(out, 0);
   for (let i = 0; i < text.length; i++, n++) {
-    if (text.charCodeAt(i) == 37 && i + 2 < text.length + 0) {
+    if (text.charCodeAt(i) == 37 && i + 2 < text.length) {
       store<u8>(out + n, <u8>parseInt(text.substr(i + 1, 2), 16));
       i += 2;
     } else {
