@@ -25,7 +25,9 @@ export async function run(argv: readonly string[], io: Io, signal: AbortSignal):
 
 function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => void): Command {
   const program = new Command("hopgate")
-    .description("Route AI traffic by host through Istio, inject Cloud Run ID tokens, and see where every millisecond went.")
+    .description(
+      "Route AI traffic by host through Istio, inject Cloud Run ID tokens, and see where every millisecond went.",
+    )
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "show the help of a command")
     .showHelpAfterError("Run with --help for what can be given.")
@@ -34,8 +36,13 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(text),
     });
-  const output = new Option("-o, --output <format>", "how to print the result").choices(["text", "json"]).default("text");
-  const envoyPath = new Option("--envoy-path <file>", "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)");
+  const output = new Option("-o, --output <format>", "how to print the result")
+    .choices(["text", "json"])
+    .default("text");
+  const envoyPath = new Option(
+    "--envoy-path <file>",
+    "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
+  );
 
   program
     .command("up")
@@ -43,7 +50,12 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
     .option("-c, --config <file>", "the hopgate.yaml (default: ./hopgate.yaml, else the shipped example)")
     .option("--once", "show what it does, then end; exit 0 only if all went well", false)
     .option("-p, --port <port>", "port of the first gateway at 127.0.0.1; 0 takes a free one", port, 0)
-    .option("-b, --backend <name=url>", "a real service in the place of a backend's stand-in; repeatable", backend, new Map<string, URL>())
+    .option(
+      "-b, --backend <name=url>",
+      "a real service in the place of a backend's stand-in; repeatable",
+      backend,
+      new Map<string, URL>(),
+    )
     .addOption(envoyPath)
     .addOption(output)
     .addHelpText("after", UP_EXAMPLES)
@@ -80,7 +92,8 @@ function port(text: string): number {
 function backend(text: string, others: ReadonlyMap<string, URL>): ReadonlyMap<string, URL> {
   const [, name, address] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   const url = address !== undefined && URL.canParse(address) ? new URL(address) : undefined;
-  if (name === undefined || url === undefined) throw new InvalidArgumentError("Write NAME=URL, such as llm=http://localhost:11434.");
+  if (name === undefined || url === undefined)
+    throw new InvalidArgumentError("Write NAME=URL, such as llm=http://localhost:11434.");
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new InvalidArgumentError("The URL must begin with http:// or https://.");
   }

@@ -5,10 +5,16 @@ import { loadMesh } from "../config/load.js";
 import type { Mesh, Route } from "../config/model.js";
 import { type LocatedEnvoy, locateEnvoy } from "../envoy/locate.js";
 import { Failure, UsageError } from "../errors.js";
-import { type Demonstration, demonstrationsFor, exampleHost, injectorOf, soleBackend } from "../local/demonstrations.js";
+import {
+  type Demonstration,
+  demonstrationsFor,
+  exampleHost,
+  injectorOf,
+  soleBackend,
+} from "../local/demonstrations.js";
 import { type LocalMesh, startLocalMesh } from "../local/mesh.js";
 import { send, type Sender, type Shown, show, traceOf, urlAt } from "../local/requests.js";
-import { standInKind } from "../local/stand-ins.js";
+import { standInKind } from "../local/endpoints.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { progress } from "../output/progress.js";
@@ -17,6 +23,7 @@ import { exampleConfigPath, wasmPath } from "../package-root.js";
 import { keepAlive } from "../trace/client.js";
 import { comparePaths, type PathSummary, summarise } from "../trace/summary.js";
 import { drawWaterfall, styleFor } from "../trace/waterfall.js";
+import { onFileChange } from "./reload.js";
 
 export interface UpOptions {
   readonly config?: string | undefined;
@@ -54,7 +61,7 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
     const sender = { local, mesh, signal: AbortSignal.any([signal, crash.signal]) };
     const report = await demonstrate(options, { sender, envoy, path, io, step: (text) => steps.step(text) });
     steps.done();
-    if (!options.once) await stayUp(sender, io, options.output);
+    if (!options.once) await stayUp(sender, path, io, options.output);
     return report.ok ? 0 : 1;
   } catch (error) {
     if (crash.signal.aborted) throw crash.signal.reason;
@@ -155,7 +162,11 @@ async function firstModel(sender: Sender, host: string): Promise<string> {
 function drawShown({ demonstration, url, status, trace, problem }: Shown, io: Io): string {
   const paint = colours(io);
   const title = paint("bold", demonstration.title);
-  const picture = drawWaterfall({ method: demonstration.method, url, status, backend: demonstration.backend }, trace, styleFor(io));
+  const picture = drawWaterfall(
+    { method: demonstration.method, url, status, backend: demonstration.backend },
+    trace,
+    styleFor(io),
+  );
   return [title, picture, ...(problem === undefined ? [] : [paint("red", `FAILED: ${problem}`)])].join("\n");
 }
 
@@ -194,7 +205,12 @@ function verdict(shown: readonly Shown[], ok: boolean): string {
   return `${String(failed)} of ${String(shown.length)} demonstrations failed.`;
 }
 
-function reportOf({ sender, envoy, path }: Surroundings, shown: readonly Shown[], comparison: readonly PathSummary[], ok: boolean) {
+function reportOf(
+  { sender, envoy, path }: Surroundings,
+  shown: readonly Shown[],
+  comparison: readonly PathSummary[],
+  ok: boolean,
+) {
   const { mesh, local } = sender;
   return {
     ok,
@@ -218,10 +234,28 @@ function reportOf({ sender, envoy, path }: Surroundings, shown: readonly Shown[]
   };
 }
 
-async function stayUp(sender: Sender, io: Io, output: UpOptions["output"]): Promise<void> {
-  if (output === "text") io.stdout.write(`\n${curlLines(sender)}\n\nRunning. Ctrl-C ends it and removes everything.\n`);
-  await new Promise((resolve) => sender.signal.addEventListener("abort", resolve, { once: true }));
-  if (sender.signal.reason instanceof Failure || sender.signal.reason instanceof UsageError) throw sender.signal.reason;
+/** Serves until the signal of `sender` aborts. Meanwhile a change of the file goes live, or is refused. */
+async function stayUp(sender: Sender, path: string, io: Io, output: UpOptions["output"]): Promise<void> {
+  const { local, signal } = sender;
+  if (output === "text") {
+    io.stdout.write(
+      `\n${curlLines(sender)}\n\nRunning; changes of ${path} go live. Ctrl-C ends it and removes everything.\n`,
+    );
+  }
+  onFileChange(path, signal, () => reload(local, path, io));
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  if (signal.reason instanceof Failure) throw signal.reason;
+}
+
+async function reload(local: LocalMesh, path: string, io: Io): Promise<void> {
+  try {
+    await local.update(observable(await loadMesh(path)));
+    io.stderr.write(`${path}: the change is live.\n`);
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof Failure)) throw error;
+    const fix = error.fix === undefined ? "" : `${error.fix}\n`;
+    io.stderr.write(`${error.message}\n${fix}${path}: refused; what ran before serves on.\n`);
+  }
 }
 
 function curlLines({ mesh, local }: Sender): string {

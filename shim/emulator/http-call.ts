@@ -1,6 +1,6 @@
 /** A callout of a guest (proxy_http_call), waiting for the test to answer it. */
 import { Status } from "./abi.js";
-import type { RootContext } from "./context.js";
+import type { RootContext } from "./root-context.js";
 import { HeaderMap } from "./header-map.js";
 import type { Headers } from "./pairs.js";
 

@@ -2,7 +2,8 @@
  * One request and its response, seen from both ends: the test is the client and the upstream, the filter of
  * one VM is in between.
  */
-import { Context, type LocalReply, type RootContext, type StreamCallbacks } from "./context.js";
+import { Context, type LocalReply, type StreamCallbacks } from "./context.js";
+import type { RootContext } from "./root-context.js";
 import { Flow } from "./flow.js";
 import { HeaderMap } from "./header-map.js";
 import { bodyBytes, type BodyInput } from "./http-call.js";

@@ -1,5 +1,5 @@
 import type { Backend, Hop, Mesh, Route } from "../config/model.js";
-import { standInKind } from "./stand-ins.js";
+import { standInKind } from "./endpoints.js";
 
 /** One request that shows something, and what its answer must be. */
 export interface Demonstration {
@@ -25,7 +25,11 @@ const MAX_ROUTES = 8;
  * `replaced` names the backends behind which a real service answers: those are only asked for their answer, not for what
  * the stand-in would have reported.
  */
-export function demonstrationsFor(mesh: Mesh, replaced: ReadonlySet<string>, chatModel: string): readonly Demonstration[] {
+export function demonstrationsFor(
+  mesh: Mesh,
+  replaced: ReadonlySet<string>,
+  chatModel: string,
+): readonly Demonstration[] {
   const demonstrations: Demonstration[] = [];
   for (const route of mesh.routes.slice(0, MAX_ROUTES)) {
     const shown = soleBackend(mesh, route);
@@ -84,8 +88,10 @@ function forBackend(
     }
     case "agent": {
       const injector = injectorOf(mesh, backend);
-      const audience = backend.kind === "cloudRun" && injector !== undefined && !isReplaced ? backend.audience : undefined;
-      const title = injector === undefined ? "an agent on Cloud Run" : `an agent on Cloud Run, ID token added by ${injector}`;
+      const audience =
+        backend.kind === "cloudRun" && injector !== undefined && !isReplaced ? backend.audience : undefined;
+      const title =
+        injector === undefined ? "an agent on Cloud Run" : `an agent on Cloud Run, ID token added by ${injector}`;
       return [{ ...common, title, method: "GET", path: "/", headers: {}, body: undefined, audience }];
     }
   }

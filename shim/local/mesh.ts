@@ -1,28 +1,28 @@
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { rootCertificates } from "node:tls";
-
-import type { Backend, GatewayHop, Hop, Mesh, WaypointHop } from "../config/model.js";
+import type { GatewayHop, Hop, Mesh, WaypointHop } from "../config/model.js";
 import { type Keeper, openKeeper } from "../envoy/keeper.js";
-import { type RunningEnvoy, startEnvoy } from "../envoy/start.js";
+import type { RunningEnvoy } from "../envoy/start.js";
 import { Failure, UsageError } from "../errors.js";
 import { renderGateway } from "../render/envoy/gateway.js";
-import { BOOTSTRAP_FILE, type Endpoint, type EnvoyFile, type KeyPair } from "../render/envoy/input.js";
+import type { EnvoyFile, KeyPair, WorkloadCertificate } from "../render/envoy/input.js";
 import { workloadIdentity } from "../render/envoy/names.js";
-import { platformServices } from "../render/envoy/platform.js";
 import { renderWaypoint } from "../render/envoy/waypoint.js";
 import { pluginConfigFor } from "../render/plugin-config-for.js";
 import { type CertificateAuthority, createCertificateAuthority } from "./ca.js";
 import type { ChatOptions } from "./chat.js";
 import type { CloudRun } from "./cloud-run.js";
-import { startJwks } from "./jwks.js";
-import { createKeySet, type KeySet } from "./keys.js";
+import { Endpoints } from "./endpoints.js";
+import { HopProcess } from "./hop-process.js";
+import { createKeySet } from "./keys.js";
 import { type MetadataFault, type MetadataServer, startMetadataServer } from "./metadata-server.js";
-import type { LocalServer, TlsIdentity } from "./server.js";
-import { startStandIns } from "./stand-ins.js";
+import type { LocalServer } from "./server.js";
+import { transition } from "./transition.js";
+import { WorkFiles } from "./work-files.js";
 
 /** The identity of the local mesh: what the metadata server signs tokens for. */
-export const LOCAL_CALLER = "hopgate@local-mesh.iam.gserviceaccount.com";
+const LOCAL_CALLER = "hopgate@local-mesh.iam.gserviceaccount.com";
+
+/** Worker threads of each Envoy: two, so that what workers share is shared as in production. */
+const DEFAULT_CONCURRENCY = 2;
 
 export interface LocalMeshOptions {
   readonly mesh: Mesh;
@@ -46,13 +46,15 @@ export interface LocalMeshOptions {
   onCrash?(failure: Failure): void;
 }
 
-export interface LocalGateway {
+interface LocalGateway {
   readonly hop: string;
   /** At 127.0.0.1, HTTPS. */
   readonly port: number;
 }
 
 export interface LocalMesh {
+  /** What runs; `update` changes it. */
+  readonly mesh: Mesh;
   /** In the order of hopgate.yaml; at least one. */
   readonly gateways: readonly [LocalGateway, ...LocalGateway[]];
   readonly envoys: readonly RunningEnvoy[];
@@ -61,6 +63,11 @@ export interface LocalMesh {
   readonly caPath: string;
   readonly metadata: MetadataServer;
   readonly cloudRun: CloudRun;
+  /**
+   * Runs another hopgate.yaml in the same Envoys, without losing a request. Where it fails, the old one serves on.
+   * @throws UsageError if it has other hops, Failure if a proxy refuses it
+   */
+  update(mesh: Mesh): Promise<void>;
   /** Ends everything and removes every file. May be called twice. */
   close(): Promise<void>;
 }
@@ -69,74 +76,93 @@ export interface LocalMesh {
  * Runs a hopgate.yaml on this machine: an Envoy for each hop, and a stand-in for everything that they talk to.
  * Everything listens on 127.0.0.1.
  *
- * @throws UsageError if the mesh has no gateway to send requests through, Failure if a part does not start. Nothing is left running.
+ * @throws UsageError if nothing could be sent through it, Failure if a part does not start. Nothing is left running.
  */
 export async function startLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
-  const { mesh, replacements } = options;
-  const hops = [...mesh.hops.values()];
-  if (!hops.some((hop) => hop.kind === "gateway")) {
-    throw new UsageError("This hopgate.yaml has no gateway, so nothing could be sent through the local mesh.", "Add one under hops.");
-  }
-  for (const name of replacements.keys()) {
-    if (!mesh.backends.has(name)) {
-      throw new UsageError(`--backend ${name}: there is no such backend.`, `Name one of ${[...mesh.backends.keys()].join(", ")}.`);
-    }
-  }
+  refuseUnusable(options);
   const servers: LocalServer[] = [];
   const keeper = await openKeeper();
   const close = async (): Promise<void> => {
     await Promise.all([keeper.close(), ...servers.map((server) => server.close())]);
   };
   try {
-    return { ...(await assemble(options, keeper, servers)), close };
+    return await assemble(options, keeper, servers, close);
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function assemble(options: LocalMeshOptions, keeper: Keeper, servers: LocalServer[]): Promise<Omit<LocalMesh, "close">> {
-  const { mesh, replacements } = options;
+function refuseUnusable({ mesh, replacements }: LocalMeshOptions): void {
+  if (![...mesh.hops.values()].some((hop) => hop.kind === "gateway")) {
+    throw new UsageError(
+      "This hopgate.yaml has no gateway, so nothing could be sent through the local mesh.",
+      "Add a gateway under hops.",
+    );
+  }
+  for (const name of replacements.keys()) {
+    if (mesh.backends.has(name)) continue;
+    const names = [...mesh.backends.keys()].join(", ");
+    throw new UsageError(`--backend ${name}: there is no such backend.`, `Name one of ${names}.`);
+  }
+}
+
+async function assemble(
+  options: LocalMeshOptions,
+  keeper: Keeper,
+  servers: LocalServer[],
+  close: () => Promise<void>,
+): Promise<LocalMesh> {
+  const { mesh, onProgress, replacements, chat } = options;
   const opened = <T extends LocalServer>(server: T): T => {
     servers.push(server);
     return server;
   };
-  options.onProgress?.("making keys and certificates");
+  onProgress?.("making keys and certificates");
   const [ca, keys] = await Promise.all([createCertificateAuthority(), createKeySet()]);
   const files = new WorkFiles(keeper.workDir);
   const caPath = await files.write("ca.pem", ca.certificate);
-
-  options.onProgress?.("starting the services");
+  onProgress?.("starting the services");
   const metadata = opened(await startMetadataServer({ keys, email: LOCAL_CALLER, ...options.metadata }));
-  const platform = await startPlatform(mesh, metadata, keys, ca, caPath, opened);
-  const standIns = await startStandIns({
-    backends: [...mesh.backends.values()].filter(({ name }) => !replacements.has(name)),
+  const endpoints = new Endpoints({
+    ca,
+    caPath,
     keys,
-    tls: await ca.issue({ dnsNames: ["cloud-run.local-mesh.internal", ...cloudRunHosts(mesh)] }),
+    metadata,
+    files,
     caller: LOCAL_CALLER,
-    chat: options.chat,
+    replacements,
+    chat,
     opened,
   });
-  const publicRootsPath = replacements.size > 0 ? await files.write("public-roots.pem", rootCertificates.join("\n")) : "";
-  const backends = new Map(
-    [...mesh.backends.values()].map((backend) => {
-      const replacement = replacements.get(backend.name);
-      const endpoint =
-        replacement === undefined
-          ? standInEndpoint(backend, standIns.ports, standIns.cloudRun.port, caPath)
-          : replacementEndpoint(replacement, publicRootsPath);
-      return [backend.name, endpoint];
-    }),
-  );
-  const envoys = new Envoys(options, keeper, files, ca, caPath, { backends, platform });
-  const gateways = await envoys.startAll();
-  return { gateways, envoys: envoys.running, ca: ca.certificate, caPath, metadata, cloudRun: standIns.cloudRun };
+  const hops = new Hops(options, keeper, files, ca, caPath, endpoints);
+  const gateways = await hops.start(mesh);
+  const { cloudRun } = endpoints;
+  if (cloudRun === undefined) throw new Failure("The front end of Cloud Run did not start.");
+  return {
+    get mesh() {
+      return hops.mesh;
+    },
+    gateways,
+    envoys: hops.envoys,
+    ca: ca.certificate,
+    caPath,
+    metadata,
+    cloudRun,
+    update: (changed) => hops.update(changed),
+    close,
+  };
 }
 
-/** The Envoys of the mesh: waypoints first, since the gateways must know their ports. */
-class Envoys {
-  readonly running: RunningEnvoy[] = [];
-  private readonly waypointPorts = new Map<string, number>();
+/** What a hop is rendered from, beside the mesh. */
+type Input = Pick<Parameters<typeof renderWaypoint>[0], "backends" | "platform">;
+
+/** The Envoys of a mesh. Waypoints come first: gateways must know their ports. */
+class Hops {
+  mesh: Mesh;
+  private readonly processes: HopProcess[] = [];
+  private readonly identities = new Map<string, WorkloadCertificate>();
+  private serving: { readonly hosts: string; readonly pair: KeyPair } | undefined;
 
   constructor(
     private readonly options: LocalMeshOptions,
@@ -144,142 +170,129 @@ class Envoys {
     private readonly files: WorkFiles,
     private readonly ca: CertificateAuthority,
     private readonly caPath: string,
-    private readonly endpoints: {
-      readonly backends: ReadonlyMap<string, Endpoint>;
-      readonly platform: ReadonlyMap<string, Endpoint>;
-    },
-  ) {}
+    private readonly endpoints: Endpoints,
+  ) {
+    this.mesh = options.mesh;
+  }
 
-  async startAll(): Promise<LocalMesh["gateways"]> {
-    const hops = [...this.options.mesh.hops.values()];
-    for (const hop of hops) {
-      if (hop.kind === "waypoint") this.waypointPorts.set(hop.name, await this.startWaypoint(hop));
+  get envoys(): readonly RunningEnvoy[] {
+    return this.processes.map(({ envoy }) => envoy);
+  }
+
+  async start(mesh: Mesh): Promise<LocalMesh["gateways"]> {
+    const input = await this.inputFor(mesh);
+    for (const hop of inOrder(mesh)) {
+      this.options.onProgress?.(`starting Envoy for the ${hop.kind} ${hop.name}`);
+      const process = await HopProcess.start(hop, await this.render(hop, mesh, input), {
+        keeper: this.keeper,
+        files: this.files,
+        envoyPath: this.options.envoyPath,
+        concurrency: this.options.concurrency ?? DEFAULT_CONCURRENCY,
+        onCrash: (failure) => this.options.onCrash?.(failure),
+      });
+      this.processes.push(process);
     }
-    const gateways: LocalGateway[] = [];
-    for (const hop of hops) {
-      if (hop.kind !== "gateway") continue;
-      const port = await this.startGateway(hop, gateways.length === 0 ? this.options.port : 0);
-      gateways.push({ hop: hop.name, port });
-    }
-    const [first, ...others] = gateways;
+    const [first, ...others] = this.processes
+      .filter(({ hop }) => hop.kind === "gateway")
+      .map(({ hop, port }) => ({ hop: hop.name, port }));
     if (first === undefined) throw new Failure("The local mesh has no gateway.");
     return [first, ...others];
   }
 
-  private async startWaypoint(hop: WaypointHop): Promise<number> {
-    return this.start(hop, renderWaypoint({ ...(await this.common(hop)), hop, port: 0 }));
-  }
-
-  private async startGateway(hop: GatewayHop, port: number): Promise<number> {
-    const { mesh } = this.options;
-    const names = mesh.routes.flatMap((route) => route.hosts);
-    const serving = await this.files.writePair(`${hop.name}/serving`, await this.ca.issue({ dnsNames: [...new Set(names)], ipAddresses: ["127.0.0.1"] }));
-    return this.start(hop, renderGateway({ ...(await this.common(hop)), hop, port, serving, waypointPorts: this.waypointPorts }));
-  }
-
-  private async common(hop: Hop) {
-    const { mesh, wasmPath } = this.options;
-    const pair = await this.files.writePair(`${hop.name}/identity`, await this.ca.issue({ spiffeId: workloadIdentity(hop) }));
-    return {
-      mesh,
-      wasmPath,
-      pluginConfig: JSON.stringify(pluginConfigFor(mesh, hop.name)),
-      workDir: this.files.path(hop.name),
-      identity: { ...pair, caFile: this.caPath },
-      ...this.endpoints,
-    };
-  }
-
-  /** Returns the port of the hop's listener. */
-  private async start(hop: Hop, files: readonly EnvoyFile[]): Promise<number> {
-    const { envoyPath, concurrency, onProgress, onCrash } = this.options;
-    onProgress?.(`starting Envoy for ${hop.kind} ${hop.name}`);
-    for (const { name, content } of files) await this.files.write(join(hop.name, name), JSON.stringify(content));
-    const envoy = await startEnvoy({
-      keeper: this.keeper,
-      envoyPath,
-      hop: hop.name,
-      dir: this.files.path(hop.name),
-      configPath: this.files.path(join(hop.name, BOOTSTRAP_FILE)),
-      componentLogLevel: "wasm:info",
-      ...(concurrency !== undefined && { concurrency }),
-      onExit: (failure) => onCrash?.(failure),
-    });
-    this.running.push(envoy);
-    const [listener] = [...envoy.listeners.values()].filter(({ port }) => port > 0);
-    if (listener === undefined) throw new Failure(`The Envoy of ${hop.name} has no listener.`);
-    return listener.port;
-  }
-}
-
-/** Files in the work dir, which goes with everything in it when the mesh ends. */
-class WorkFiles {
-  constructor(private readonly workDir: string) {}
-
-  path(name: string): string {
-    return join(this.workDir, name);
-  }
-
-  /** Appears whole or not at all: Envoy watches these files. Keys lie among them, hence the mode. */
-  async write(name: string, text: string): Promise<string> {
-    const path = this.path(name);
-    await mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, text, { mode: 0o600 });
-    await rename(`${path}.new`, path);
-    return path;
-  }
-
-  async writePair(name: string, { certificate, key }: TlsIdentity): Promise<KeyPair> {
-    const [certificateFile, keyFile] = await Promise.all([
-      this.write(`${name}-certificate.pem`, certificate),
-      this.write(`${name}-key.pem`, key),
-    ]);
-    return { certificateFile, keyFile };
-  }
-}
-
-/** The hosts outside of the mesh that the filter calls. */
-async function startPlatform(
-  mesh: Mesh,
-  metadata: MetadataServer,
-  keys: KeySet,
-  ca: CertificateAuthority,
-  caPath: string,
-  opened: <T extends LocalServer>(server: T) => T,
-): Promise<ReadonlyMap<string, Endpoint>> {
-  const endpoints = new Map<string, Endpoint>();
-  for (const { host, port } of platformServices(mesh)) {
-    if (port === 80) {
-      endpoints.set(host, { address: "127.0.0.1", port: metadata.port });
-      continue;
+  /** Routes that serve both, then the plugins, then the routes of the new one alone. */
+  async update(after: Mesh): Promise<void> {
+    if (JSON.stringify(inOrder(after).map(place)) !== JSON.stringify(inOrder(this.mesh).map(place))) {
+      throw new UsageError("The hops changed.", "End hopgate up and start it again: each hop is an Envoy of its own.");
     }
-    const tls = await ca.issue({ dnsNames: [host] });
-    const server = opened(await startJwks({ keys: () => keys.jwks(), tls }));
-    endpoints.set(host, { address: "127.0.0.1", port: server.port, tls: { name: host, caFile: caPath } });
+    const both = transition(this.mesh, after);
+    try {
+      await this.route(both);
+      await this.plug(after, both);
+    } catch (error) {
+      await this.plug(this.mesh, both);
+      await this.route(this.mesh);
+      throw error;
+    }
+    await this.route(after);
+    this.mesh = after;
   }
-  return endpoints;
-}
 
-function cloudRunHosts(mesh: Mesh): readonly string[] {
-  return [...new Set([...mesh.backends.values()].flatMap((backend) => (backend.kind === "cloudRun" ? [backend.host] : [])))];
-}
-
-function standInEndpoint(backend: Backend, ports: ReadonlyMap<string, number>, cloudRunPort: number, caFile: string): Endpoint {
-  if (backend.kind === "cloudRun") {
-    return { address: "127.0.0.1", port: cloudRunPort, tls: { name: backend.host, caFile } };
+  private async route(mesh: Mesh): Promise<void> {
+    const input = await this.inputFor(mesh);
+    for (const process of this.processes) await process.updateRoutes(await this.render(process.hop, mesh, input));
   }
-  const port = ports.get(backend.name);
-  if (port === undefined) throw new Failure(`Nothing answers for the backend ${backend.name}.`);
-  return { address: "127.0.0.1", port };
+
+  /** The plugins of `mesh`, beside routes that are `routed`. */
+  private async plug(mesh: Mesh, routed: Mesh): Promise<void> {
+    const input = await this.inputFor(routed);
+    for (const process of this.processes) {
+      const pluginConfig = pluginConfigText(mesh, process.hop);
+      await process.updatePlugin(await this.render(process.hop, routed, input, pluginConfig), pluginConfig);
+    }
+  }
+
+  private async inputFor(mesh: Mesh): Promise<Input> {
+    return { backends: await this.endpoints.backends(mesh), platform: await this.endpoints.platform(mesh) };
+  }
+
+  private async render(
+    hop: Hop,
+    mesh: Mesh,
+    input: Input,
+    pluginConfig = pluginConfigText(mesh, hop),
+  ): Promise<readonly EnvoyFile[]> {
+    const { wasmPath } = this.options;
+    const identity = await this.identityOf(hop);
+    const common = { mesh, wasmPath, pluginConfig, workDir: this.files.path(hop.name), identity, ...input };
+    return hop.kind === "waypoint" ? this.renderWaypoint(hop, common) : this.renderGateway(hop, common);
+  }
+
+  private renderWaypoint(hop: WaypointHop, common: CommonInput): readonly EnvoyFile[] {
+    return renderWaypoint({ ...common, hop, port: 0 });
+  }
+
+  private async renderGateway(hop: GatewayHop, common: CommonInput): Promise<readonly EnvoyFile[]> {
+    const [first] = [...this.options.mesh.hops.values()].filter(({ kind }) => kind === "gateway");
+    // A listener keeps its port as long as it is rendered with the one that was asked for, be it 0.
+    const port = hop.name === first?.name ? this.options.port : 0;
+    const waypointPorts = new Map(this.processes.map((process) => [process.hop.name, process.port]));
+    return renderGateway({ ...common, hop, port, waypointPorts, serving: await this.servingFor(common.mesh) });
+  }
+
+  private async identityOf(hop: Hop): Promise<WorkloadCertificate> {
+    const known = this.identities.get(hop.name);
+    if (known !== undefined) return known;
+    const certificate = await this.ca.issue({ spiffeId: workloadIdentity(hop) });
+    const pair = await this.files.writePair(`${hop.name}/identity`, certificate);
+    const identity = { ...pair, caFile: this.caPath };
+    this.identities.set(hop.name, identity);
+    return identity;
+  }
+
+  /** One certificate for all hosts; other hosts, another file, since Envoy reads each only once. */
+  private async servingFor(mesh: Mesh): Promise<KeyPair> {
+    const names = [...new Set(mesh.routes.flatMap((route) => route.hosts))].sort();
+    const hosts = names.join(" ");
+    if (this.serving?.hosts === hosts) return this.serving.pair;
+    const certificate = await this.ca.issue({ dnsNames: names, ipAddresses: ["127.0.0.1"] });
+    const pair = await this.files.writePair(`serving/${String(Date.now())}`, certificate);
+    this.serving = { hosts, pair };
+    return pair;
+  }
 }
 
-function replacementEndpoint(url: URL, caFile: string): Endpoint {
-  const isTls = url.protocol === "https:";
-  const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  return {
-    address: name === "localhost" ? "127.0.0.1" : name,
-    port: url.port === "" ? (isTls ? 443 : 80) : Number(url.port),
-    authority: url.host,
-    ...(isTls && { tls: { name, caFile } }),
-  };
+type CommonInput = Omit<Parameters<typeof renderWaypoint>[0], "hop" | "port">;
+
+function inOrder(mesh: Mesh): readonly Hop[] {
+  const hops = [...mesh.hops.values()];
+  return [...hops.filter(({ kind }) => kind === "waypoint"), ...hops.filter(({ kind }) => kind === "gateway")];
+}
+
+/** What makes a hop a proxy of its own. */
+function place(hop: Hop): readonly string[] {
+  return [hop.name, hop.kind, hop.namespace, hop.kind === "waypoint" ? hop.gateway : JSON.stringify(hop.selector)];
+}
+
+function pluginConfigText(mesh: Mesh, hop: Hop): string {
+  return JSON.stringify(pluginConfigFor(mesh, hop.name));
 }

@@ -32,7 +32,12 @@ export function urlAt(local: LocalMesh, host: string, path: string): string {
 }
 
 /** Sends one request through the first gateway, with the key that lets `Server-Timing` out. */
-export function send(sender: Sender, host: string, path: string, init: Partial<Demonstration> = {}): Promise<ClientResponse> {
+export function send(
+  sender: Sender,
+  host: string,
+  path: string,
+  init: Partial<Demonstration> = {},
+): Promise<ClientResponse> {
   const { local, mesh, agent, signal } = sender;
   const trace = mesh.timing.key === undefined ? {} : { "x-hopgate-trace": mesh.timing.key };
   return request({
@@ -76,7 +81,8 @@ function identityProblem(audience: string, body: string): string | undefined {
   const [credential, ...others] = identity;
   if (credential === undefined) return "the service saw no ID token";
   if (others.length > 0) return "the service saw more than one ID token";
-  if (credential.audience !== audience) return `the service saw a token for ${String(credential.audience)}, not ${audience}`;
+  if (credential.audience !== audience)
+    return `the service saw a token for ${String(credential.audience)}, not ${audience}`;
   return credential.signature_removed ? undefined : "the token came past Cloud Run's front end";
 }
 

@@ -68,7 +68,10 @@ describe.skipIf(envoyPath === "")("the local mesh on a real Envoy", { timeout: 6
       const report = JSON.parse(
         (await local.send("kb", "/", { headers: { authorization: "Bearer mine" } })).body,
       ) as AgentReport;
-      expect(report.identity.map(({ header }) => header).sort()).toEqual(["authorization", "x-serverless-authorization"]);
+      expect(report.identity.map(({ header }) => header).sort()).toEqual([
+        "authorization",
+        "x-serverless-authorization",
+      ]);
     });
 
     it("sends nothing to Cloud Run that is not for it", async () => {

@@ -63,7 +63,9 @@ function processes(): readonly number[] {
 
 async function nothingIsLeft(): Promise<void> {
   await eventually(() => (processes().length === 0 ? true : undefined));
-  await eventually(() => (readdirSync(dir).filter((name) => name.startsWith("hopgate-")).length === 0 ? true : undefined));
+  await eventually(() =>
+    readdirSync(dir).filter((name) => name.startsWith("hopgate-")).length === 0 ? true : undefined,
+  );
 }
 
 describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeout: 90_000 }, () => {
@@ -91,7 +93,12 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     const { code, stdout } = await finished(start("up", "--once", "-o", "json"));
     const report = JSON.parse(stdout) as {
       ok: boolean;
-      demonstrations: { status: number; ok: boolean; backend: string; trace: { hops: { name: string; self_us: number }[] } }[];
+      demonstrations: {
+        status: number;
+        ok: boolean;
+        backend: string;
+        trace: { hops: { name: string; self_us: number }[] };
+      }[];
       comparison: { path: string; count: number }[];
     };
     expect(code).toBe(0);
@@ -112,12 +119,14 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
 
   it("puts a real service in the place of a backend", async () => {
     const service = createServer((socket) => {
-      socket.once("data", () => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi'));
+      socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi"));
     }).listen(0, "127.0.0.1");
     await once(service, "listening");
     const address = service.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const { code, stdout } = await finished(start("up", "--once", "--backend", `vectordb=http://127.0.0.1:${String(port)}`));
+    const { code, stdout } = await finished(
+      start("up", "--once", "--backend", `vectordb=http://127.0.0.1:${String(port)}`),
+    );
     service.close();
     expect(stdout).toContain("a vector search in the cluster");
     expect(code).toBe(0);
@@ -155,7 +164,9 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     const child = start("up");
     const result = finished(child);
     await says(child, "Ctrl-C ends it");
-    const waypoint = processes().find((pid) => readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("/agents/envoy.json"));
+    const waypoint = processes().find((pid) =>
+      readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("/agents/envoy.json"),
+    );
     process.kill(waypoint ?? 0, "SIGKILL");
     const { code, stderr } = await result;
     expect(stderr).toMatch(/agents: Envoy .*SIGKILL/);

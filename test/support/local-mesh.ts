@@ -8,9 +8,17 @@ import { parseServerTiming } from "../../shim/trace/server-timing.js";
 
 export const TRACE_KEY = "change-me";
 
+interface SendOptions {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  readonly servername?: string;
+}
+
 /** A local mesh under test, and requests to it. */
 export interface MeshUnderTest extends LocalMesh {
-  send(name: string, path?: string, init?: { method?: string; headers?: Record<string, string>; body?: string; servername?: string }): Promise<ClientResponse>;
+  /** Sends to NAME.ai-platform.example.internal. */
+  send(name: string, path?: string, init?: SendOptions): Promise<ClientResponse>;
 }
 
 /** Starts the shipped example, or `yaml`, with ports of its own. */
@@ -20,9 +28,8 @@ export async function startMesh(
   const { yaml, ...rest } = options;
   const mesh = yaml === undefined ? await loadMesh(exampleConfigPath()) : parseMesh(yaml, "test.yaml");
   const local = await startLocalMesh({ mesh, wasmPath: wasmPath(), port: 0, replacements: new Map(), ...rest });
-  return {
-    ...local,
-    send: (name, path = "/", { headers, ...init } = {}) =>
+  return Object.assign(local, {
+    send: (name: string, path = "/", { headers, ...init }: SendOptions = {}) =>
       request({
         url: `https://${name}.ai-platform.example.internal:${String(local.gateways[0].port)}${path}`,
         connectTo: { host: "127.0.0.1", port: local.gateways[0].port },
@@ -30,7 +37,7 @@ export async function startMesh(
         headers: { "x-hopgate-trace": TRACE_KEY, ...headers },
         ...init,
       }),
-  };
+  } satisfies Pick<MeshUnderTest, "send">);
 }
 
 export function traceOf(response: ClientResponse): Trace {

@@ -1,5 +1,6 @@
-import asc from "assemblyscript/asc";
 import { beforeAll, describe, expect, it } from "vitest";
+
+import { type Compilation, compile } from "../support/asc.js";
 
 /** Indexed access may involve bounds checking: it shall. */
 const AS904 = "904";
@@ -22,34 +23,30 @@ const EXPORTS = [
 ];
 
 describe("the filter's module, compiled as `npm run build` compiles it", () => {
-  let module: Uint8Array<ArrayBuffer>;
-  let messages: string;
+  let compilation: Compilation;
 
   beforeAll(async () => {
-    const stderr = asc.createMemoryStream();
-    const { error } = await asc.main(
-      ["--config", "asconfig.json", "--target", "release", "--pedantic", "--disableWarning", AS904],
-      {
-        stderr,
-        writeFile: (name, contents) => {
-          if (name.endsWith(".wasm") && typeof contents !== "string") module = new Uint8Array(contents);
-        },
-      },
-    );
-    messages = stderr.toString();
-    if (error !== null) throw new Error(`the filter does not compile: ${messages}`, { cause: error });
+    compilation = await compile([
+      "--config",
+      "asconfig.json",
+      "--target",
+      "release",
+      "--pedantic",
+      "--disableWarning",
+      AS904,
+    ]);
   }, 120_000);
 
   it("compiles without a warning, also where the compiler is pedantic", () => {
-    expect(messages).toBe("");
+    expect(compilation.messages).toBe("");
   });
 
   it(`has at most ${String(MAX_SIZE_BYTES)} bytes`, () => {
-    expect(module.byteLength).toBeLessThanOrEqual(MAX_SIZE_BYTES);
+    expect(compilation.wasm.byteLength).toBeLessThanOrEqual(MAX_SIZE_BYTES);
   });
 
   it("exports the callbacks that the filter needs, and no more", async () => {
-    const names = WebAssembly.Module.exports(await WebAssembly.compile(module)).map(({ name }) => name);
+    const names = WebAssembly.Module.exports(await WebAssembly.compile(compilation.wasm)).map(({ name }) => name);
     expect(names.sort()).toEqual([...EXPORTS].sort());
   });
 });

@@ -24,7 +24,9 @@ export async function compileGuest(source: string): Promise<Uint8Array> {
 }
 
 /** The guest that does what its configuration says: see script-guest.as. Compiled while the tests are loaded. */
-export const scriptGuest = await compileGuest(readFileSync(new URL("script-guest.as", import.meta.url), "utf8"));
+export const scriptGuest = await compileGuest(
+  ["script-host.as", "script-guest.as"].map((file) => readFileSync(new URL(file, import.meta.url), "utf8")).join("\n"),
+);
 
 export const GET: Headers = [
   [":method", "GET"],
@@ -47,7 +49,7 @@ export async function scripted(
 }
 
 /** Script lines without their indentation. */
-export function lines(script: string): string {
+function lines(script: string): string {
   return script
     .split("\n")
     .map((line) => line.trim())

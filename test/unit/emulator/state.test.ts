@@ -199,11 +199,7 @@ describe("verify_signature", () => {
           [2, der],
           [4, "text"],
         ])}`),
-    ).toEqual([
-      "0 0801",
-      "0 0801",
-      ...Array<string>(3).fill(failure("Failed to verify digest. Error code: 0")),
-    ]);
+    ).toEqual(["0 0801", "0 0801", ...Array<string>(3).fill(failure("Failed to verify digest. Error code: 0"))]);
   });
 
   test("names an unknown hash and a key that is none in its result", async () => {

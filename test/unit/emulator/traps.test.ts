@@ -204,6 +204,16 @@ describe("a module", () => {
     ],
     ["traps when it starts", `${MINIMAL}unreachable();`, "traps when it starts"],
     [
+      "imports a function with other types",
+      `@external("env", "proxy_increment_metric") declare function inc(id: i32, by: i32): i32;\n${MINIMAL}export function f(): void { inc(1, 1); }`,
+      "imports proxy_increment_metric as ii:i, where Envoy has iI:i",
+    ],
+    [
+      "exports a callback with other types",
+      `${MINIMAL}export function proxy_on_tick(id: i32): i32 { return id; }`,
+      "exports proxy_on_tick as i:i, where Envoy wants i:",
+    ],
+    [
       "asks at its start for more than it may",
       `@external("env", "proxy_get_log_level") declare function level(out: usize): i32;\n${MINIMAL}level(8);`,
       "traps when it starts",

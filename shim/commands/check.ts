@@ -1,0 +1,110 @@
+import { readFileSync } from "node:fs";
+
+import { ConfigError, type Problem } from "../config/config-error.js";
+import { loadMesh } from "../config/load.js";
+import type { Mesh } from "../config/model.js";
+import { type YamlSource, readYaml } from "../config/yaml-source.js";
+import { refusalsOf } from "../explain/filter.js";
+import { refusalProblem } from "../explain/refusal.js";
+import { colours } from "../output/colours.js";
+import type { Io } from "../output/io.js";
+import { wasmPath } from "../package-root.js";
+import { pluginConfigFor } from "../render/plugin-config-for.js";
+import { DEFAULT_CONFIG } from "./config-path.js";
+
+export interface CheckOptions {
+  readonly output: "text" | "json";
+}
+
+/** What was found in one file: what it says, or what is wrong with it. */
+interface Checked {
+  readonly file: string;
+  readonly problems: readonly Problem[];
+  readonly summary?: Summary;
+}
+
+interface Summary {
+  readonly routes: number;
+  readonly backends: number;
+  readonly hops: number;
+  /** Which hops add ID tokens, and to requests for which backends. */
+  readonly injects: readonly { readonly hop: string; readonly backends: readonly string[] }[];
+}
+
+/**
+ * Checks files without touching the network: the schema, the rules, and what each hop's filter says to its configuration.
+ * Returns 0 if nothing is wrong with any, else 2.
+ */
+export async function check(files: readonly string[], options: CheckOptions, io: Io): Promise<number> {
+  const module = readFileSync(wasmPath());
+  const checked: Checked[] = [];
+  for (const file of files.length === 0 ? [DEFAULT_CONFIG] : files) checked.push(await checkFile(file, module));
+  const ok = checked.every(({ problems }) => problems.length === 0);
+  if (options.output === "json") io.stdout.write(`${JSON.stringify({ ok, files: checked.map(asJson) }, null, 2)}\n`);
+  else print(checked, io);
+  return ok ? 0 : 2;
+}
+
+async function checkFile(file: string, module: Uint8Array): Promise<Checked> {
+  try {
+    const mesh = await loadMesh(file);
+    const problems = await problemsOfFilter(mesh, file, module);
+    return problems.length > 0 ? { file, problems } : { file, problems, summary: summaryOf(mesh) };
+  } catch (error) {
+    if (error instanceof ConfigError) return { file, problems: error.problems };
+    throw error;
+  }
+}
+
+async function problemsOfFilter(mesh: Mesh, file: string, module: Uint8Array): Promise<readonly Problem[]> {
+  const hops = [...mesh.hops.values()];
+  const refusals = await refusalsOf(
+    module,
+    hops.map(({ name }) => pluginConfigFor(mesh, name)),
+  );
+  if (refusals.every((refusal) => refusal === undefined)) return [];
+  const source: YamlSource = readYaml(readFileSync(file, "utf8"), file);
+  const problems = hops.flatMap((hop, index) => {
+    const reason = refusals[index];
+    return reason === undefined ? [] : [refusalProblem(file, source, hop, reason)];
+  });
+  return new ConfigError(problems).problems;
+}
+
+function summaryOf(mesh: Mesh): Summary {
+  const injects = [...mesh.hops.keys()].flatMap((hop) => {
+    const backends = Object.entries(pluginConfigFor(mesh, hop).backends)
+      .filter(([, { token }]) => token !== undefined)
+      .map(([name]) => name);
+    return backends.length === 0 ? [] : [{ hop, backends }];
+  });
+  return { routes: mesh.routes.length, backends: mesh.backends.size, hops: mesh.hops.size, injects };
+}
+
+function asJson({ file, problems, summary }: Checked): object {
+  const withoutFile = problems.map(({ line, column, path, message, fix }) => ({ line, column, path, message, fix }));
+  return { file, problems: withoutFile, ...summary };
+}
+
+/** Problems on stderr, a line each, as compilers write them; what is good, on stdout. */
+function print(checked: readonly Checked[], io: Io): void {
+  for (const { file, problems, summary } of checked) {
+    if (summary !== undefined) io.stdout.write(`${colours(io)("green", "ok")} ${file}: ${sentenceOf(summary)}\n`);
+    else io.stderr.write(`${new ConfigError(problems).message}\n`);
+  }
+  const found = checked.reduce((sum, { problems }) => sum + problems.length, 0);
+  if (found === 0) return;
+  const bad = checked.filter(({ problems }) => problems.length > 0).length;
+  const where = checked.length === 1 ? "" : ` in ${bad} of ${checked.length} files`;
+  io.stderr.write(`${colours(io, io.stderr)("red", "hopgate:")} ${count(found, "problem")}${where}\n`);
+}
+
+function sentenceOf({ routes, backends, hops, injects }: Summary): string {
+  const counts = [count(routes, "route"), count(backends, "backend"), count(hops, "hop")].join(", ");
+  const tokens = injects.map(({ hop, backends: names }) => `${hop} adds the ID token for ${names.join(", ")}`);
+  return [counts, ...(tokens.length === 0 ? ["no hop adds ID tokens"] : tokens)].join("; ");
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,48 @@
+/** The filter itself, in the emulator: whether it takes a configuration, and one that is ready to be asked. */
+
+import { Emulator } from "../emulator/emulator.js";
+import { UsageError } from "../errors.js";
+import type { PluginConfig } from "../render/plugin-config.js";
+import { supplyTokens, type SuppliedTokens } from "./tokens.js";
+
+/** A proxy at one hop whose filter has its configuration and its tokens. */
+export interface ReadyFilter {
+  readonly proxy: Emulator;
+  readonly tokens: SuppliedTokens;
+}
+
+const REFUSED = "hopgate: configuration refused: ";
+
+/**
+ * Why the filter refuses each configuration, such as `routes[0].hosts[1]: is listed twice`; undefined where it takes it.
+ * In the order in which they are given.
+ */
+export async function refusalsOf(
+  module: Uint8Array,
+  configs: readonly PluginConfig[],
+): Promise<readonly (string | undefined)[]> {
+  const proxy = await Emulator.start({ module });
+  return configs.map((config) => {
+    proxy.logs.length = 0;
+    const { accepted } = proxy.configure({ name: config.hop, config: JSON.stringify(config) });
+    return accepted ? undefined : reasonOf(proxy);
+  });
+}
+
+/** Starts the filter with a configuration. Throws UsageError if it refuses it. */
+export async function startFilter(module: Uint8Array, config: PluginConfig): Promise<ReadyFilter> {
+  const cluster = config.identity?.cluster;
+  const proxy = await Emulator.start({ module, clusters: cluster === undefined ? {} : { [cluster]: "ok" } });
+  if (!proxy.configure({ config: JSON.stringify(config) }).accepted) {
+    const message = `The filter refuses the configuration of hop ${config.hop}: ${reasonOf(proxy)}.`;
+    throw new UsageError(message, "Run hopgate check: it shows the line.");
+  }
+  return { proxy, tokens: supplyTokens(proxy, config) };
+}
+
+function reasonOf(proxy: Emulator): string {
+  const [trap] = proxy.traps;
+  if (trap !== undefined) throw new Error(`the filter trapped in ${trap.callback}: ${trap.message}`);
+  const line = proxy.logs.find(({ message }) => message.startsWith(REFUSED));
+  return line === undefined ? "it gives no reason" : line.message.slice(REFUSED.length);
+}

@@ -1,0 +1,48 @@
+/** A metadata server for a filter that is only asked: well-formed tokens that nobody would accept. */
+
+import type { Emulator } from "../emulator/emulator.js";
+import type { HttpCall } from "../emulator/http-call.js";
+import type { PluginConfig } from "../render/plugin-config.js";
+
+/** The audience of each token, by what the header that carries it says: `Bearer TOKEN`. */
+export type SuppliedTokens = ReadonlyMap<string, string>;
+
+/** The first tick comes 20 ms after a configuration. */
+const PATIENCE_MS = 5000;
+
+/** Lets the filter fetch the token of each audience of its configuration, and answers. */
+export function supplyTokens(proxy: Emulator, config: PluginConfig): SuppliedTokens {
+  const audiences = new Set(Object.values(config.backends).flatMap(({ token }) => token?.audience ?? []));
+  const supplied = new Map<string, string>();
+  // In steps of a millisecond, for no configured timeout is shorter than that.
+  for (let ms = 0; ms < PATIENCE_MS && supplied.size < audiences.size; ms++) {
+    proxy.advance(1);
+    for (const call of proxy.calls) {
+      const audience = audienceOf(call);
+      const token = unsignedToken(audience, Math.floor(proxy.clock.wallMs / 1000) + 3600);
+      const headers = [
+        [":status", "200"],
+        ["metadata-flavor", "Google"],
+      ] as const;
+      call.respond(headers, token);
+      supplied.set(`Bearer ${token}`, audience);
+    }
+  }
+  const missing = [...audiences].filter((audience) => ![...supplied.values()].includes(audience));
+  if (missing.length > 0) throw new Error(`the filter asked for no token for ${missing.join(", ")}`);
+  return supplied;
+}
+
+function audienceOf(call: HttpCall): string {
+  const url = new URL(call.header(":path") ?? "/", "http://metadata.google.internal");
+  return url.searchParams.get("audience") ?? "";
+}
+
+/** A JWT (RFC 7519) that says whom it is for and how long it lasts, which is all that its bearer looks at. */
+function unsignedToken(audience: string, expiresSec: number): string {
+  const encode = (value: object | string): string =>
+    Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+  return [encode({ alg: "RS256", typ: "JWT" }), encode({ aud: audience, exp: expiresSec }), encode("explain")].join(
+    ".",
+  );
+}

@@ -1,0 +1,179 @@
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { GatewayHop } from "../../shim/config/model.js";
+import { type Keeper, openKeeper } from "../../shim/envoy/keeper.js";
+import { type RunningEnvoy, startEnvoy } from "../../shim/envoy/start.js";
+import { createKeySet, type KeySet } from "../../shim/local/keys.js";
+import {
+  type MetadataServer,
+  type MetadataServerOptions,
+  startMetadataServer,
+} from "../../shim/local/metadata-server.js";
+import { wasmPath } from "../../shim/package-root.js";
+import { bootstrapFile } from "../../shim/render/envoy/bootstrap.js";
+import { endpointCluster } from "../../shim/render/envoy/cluster.js";
+import { resourceFile } from "../../shim/render/envoy/files.js";
+import { hopConnectionManager } from "../../shim/render/envoy/hcm.js";
+import { BOOTSTRAP_FILE, type EnvoyFile } from "../../shim/render/envoy/input.js";
+import { type JsonObject, typed } from "../../shim/render/envoy/json.js";
+import { onLoopback } from "../../shim/render/envoy/loopback.js";
+import { pluginResource } from "../../shim/render/envoy/plugin.js";
+import type { PluginConfig } from "../../shim/render/plugin-config.js";
+
+/** Where a backend really is, at 127.0.0.1. */
+export interface Service {
+  readonly port: number;
+  /** What Envoy speaks to it; HTTP/1.1 unless given. */
+  readonly protocol?: "http1" | "http2";
+}
+
+export interface StandaloneOptions {
+  readonly envoyPath: string;
+  /** A backend without a service has a route whose cluster has no endpoint: 503. */
+  readonly config: PluginConfig;
+  readonly services: Readonly<Record<string, Service>>;
+  /** Where requests go that the filter gave no backend; without it Envoy answers them with 404. */
+  readonly passTo?: Service;
+  /** Upgrades that Envoy lets through to the filter; `websocket` alone unless given. */
+  readonly upgrades?: readonly string[];
+  readonly concurrency?: number;
+  readonly metadata?: Omit<MetadataServerOptions, "keys" | "email">;
+}
+
+/** One Envoy with the filter and a plain-text listener that takes HTTP/1.1 and HTTP/2. */
+export interface Standalone {
+  /** At 127.0.0.1. */
+  readonly port: number;
+  /** `http://127.0.0.1:PORT`. */
+  readonly origin: string;
+  readonly envoy: RunningEnvoy;
+  readonly metadata: MetadataServer;
+  /** The filter's configuration is replaced as a control plane would: a new file is renamed over the old one. */
+  update(config: PluginConfig): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The cluster of the metadata server: the filter's default. */
+const METADATA_CLUSTER = "outbound|80||metadata.google.internal";
+const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+let keys: Promise<KeySet> | undefined;
+
+/** Starts an Envoy that runs build/hopgate.wasm as `config.hop`. */
+export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
+  keys ??= createKeySet();
+  const metadata = await startMetadataServer({
+    keys: await keys,
+    email: "hopgate@test.iam.gserviceaccount.com",
+    ...options.metadata,
+  });
+  const keeper = await openKeeper();
+  const close = async (): Promise<void> => {
+    await Promise.all([keeper.close(), metadata.close()]);
+  };
+  try {
+    return { ...(await run(options, keeper, metadata)), metadata, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function run(
+  options: StandaloneOptions,
+  keeper: Keeper,
+  metadata: MetadataServer,
+): Promise<Omit<Standalone, "metadata" | "close">> {
+  const { envoyPath, config, concurrency } = options;
+  const dir = join(keeper.workDir, config.hop);
+  const hop = hopCalled(config.hop);
+  const plugin = (next: PluginConfig): EnvoyFile =>
+    resourceFile("ecds", [pluginResource(hop, wasmPath(), JSON.stringify(next))]);
+  await mkdir(dir);
+  const files = [
+    resourceFile("cds", clusters(options, metadata.port)),
+    plugin(config),
+    resourceFile("lds", [listener(options, hop, dir)]),
+    bootstrapFile(hop, dir),
+  ];
+  for (const file of files) await write(dir, file);
+  const envoy = await startEnvoy({
+    keeper,
+    envoyPath,
+    hop: config.hop,
+    dir,
+    configPath: join(dir, BOOTSTRAP_FILE), logLevel: "debug",
+    ...(concurrency !== undefined && { concurrency }),
+  });
+  const port = envoy.listeners.get("plain")?.port ?? 0;
+  return { port, origin: `http://127.0.0.1:${port}`, envoy, update: (next) => write(dir, plugin(next)) };
+}
+
+async function write(dir: string, { name, content }: EnvoyFile): Promise<void> {
+  const path = join(dir, name);
+  await writeFile(`${path}.new`, JSON.stringify(content));
+  await rename(`${path}.new`, path);
+}
+
+function hopCalled(name: string): GatewayHop {
+  const selector = { istio: name };
+  return {
+    kind: "gateway",
+    name,
+    namespace: "test",
+    selector,
+    edge: true,
+    validate: undefined,
+    unmatched: "pass",
+    bypass: [],
+  };
+}
+
+function clusters({ config, services, passTo }: StandaloneOptions, metadataPort: number): readonly JsonObject[] {
+  return [
+    ...Object.keys(config.backends).map((name) => cluster(name, services[name] ?? { port: 1 })),
+    ...(passTo === undefined ? [] : [cluster("pass", passTo)]),
+    cluster(METADATA_CLUSTER, { port: metadataPort }),
+  ];
+}
+
+function cluster(name: string, { port, protocol }: Service): JsonObject {
+  const base = endpointCluster(name, { address: "127.0.0.1", port });
+  if (protocol !== "http2") return base;
+  const explicit_http_config = { http2_protocol_options: { allow_connect: true } };
+  return {
+    ...base,
+    typed_extension_protocol_options: {
+      [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, { explicit_http_config }),
+    },
+  };
+}
+
+function listener(options: StandaloneOptions, hop: GatewayHop, dir: string): JsonObject {
+  const { upgrades = ["websocket"] } = options;
+  const manager = hopConnectionManager(hop, dir, {
+    stat_prefix: "plain",
+    codec_type: "AUTO",
+    route_config: { name: "plain", virtual_hosts: [{ name: "all", domains: ["*"], routes: routes(options) }] },
+    upgrade_configs: upgrades.map((type) => ({ upgrade_type: type })),
+    http2_protocol_options: { allow_connect: true },
+    http_protocol_options: { allow_absolute_url: true, enable_trailers: true },
+    use_remote_address: true,
+  });
+  return { name: "plain", ...onLoopback(0), filter_chains: [{ filters: [manager] }] };
+}
+
+/** As the shim renders them: a route matches the filter's word and nothing else. */
+function routes({ config, passTo, upgrades = [] }: StandaloneOptions): readonly JsonObject[] {
+  const chosen = Object.keys(config.backends).flatMap((name) => {
+    const headers = [{ name: "x-hopgate-backend", string_match: { exact: name } }];
+    const connect = { match: { connect_matcher: {}, headers }, route: { cluster: name, timeout: "0s" } };
+    return [
+      ...(upgrades.includes("CONNECT") ? [connect] : []),
+      { match: { prefix: "/", headers }, route: { cluster: name, timeout: "0s" } },
+    ];
+  });
+  const pass = { match: { prefix: "/" }, route: { cluster: "pass", timeout: "0s" } };
+  return passTo === undefined ? chosen : [...chosen, pass];
+}

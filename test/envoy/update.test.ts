@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { afterEach, describe, expect, it } from "vitest";
+import { parseMesh } from "../../shim/config/parse.js";
+import type { AgentReport } from "../../shim/local/agent.js";
+import { exampleConfigPath } from "../../shim/package-root.js";
+import { eventually, type MeshUnderTest, startMesh } from "../support/local-mesh.js";
+import { realEnvoy } from "../support/real-envoy.js";
+
+const envoyPath = (await realEnvoy()) ?? "";
+const example = readFileSync(exampleConfigPath(), "utf8");
+
+let running: MeshUnderTest | undefined;
+
+afterEach(async () => {
+  await running?.close();
+  running = undefined;
+});
+
+/** The example with one text replaced by another. */
+function changed(from: string, to: string): ReturnType<typeof parseMesh> {
+  expect(example).toContain(from);
+  return parseMesh(example.replaceAll(from, to), "changed.yaml");
+}
+
+describe.skipIf(envoyPath === "")("a changed hopgate.yaml", { timeout: 60_000 }, () => {
+  it("goes live: routes, backends, audiences and certificates", async () => {
+    const mesh = (running = await startMesh({ envoyPath }));
+    await mesh.update(changed("kb-abc123", "other-xyz789"));
+    const report = JSON.parse((await mesh.send("kb")).body) as AgentReport;
+    expect(report.identity.map(({ audience }) => audience)).toEqual(["https://other-xyz789-uc.a.run.app"]);
+    await mesh.update(changed("hosts: [llm.", "hosts: [models."));
+    // The workers take the new certificate a moment after the main thread.
+    const models = await eventually(() => mesh.send("models", "/v1/models").catch(() => undefined));
+    expect(models.status).toBe(200);
+    const gone = await mesh.send("llm", "/v1/models", { servername: "models.ai-platform.example.internal" });
+    expect(gone.status).toBe(404);
+  });
+
+  it("moves a backend behind the waypoint and back", async () => {
+    const mesh = (running = await startMesh({ envoyPath }));
+    await mesh.update(changed("via: gcpBackend }", "via: gcpBackend }, through: agents"));
+    const moved = JSON.parse((await mesh.send("kb")).body) as AgentReport;
+    expect(moved.hopgate_path).toBe("ingress,agents");
+    expect(moved.identity).toHaveLength(1);
+    await mesh.update(parseMesh(example, "example.yaml"));
+    const back = JSON.parse((await mesh.send("kb")).body) as AgentReport;
+    expect(back.hopgate_path).toBe("ingress");
+    expect(back.identity).toHaveLength(1);
+  });
+
+  it("loses no request while it goes live ten times under load", async () => {
+    const mesh = (running = await startMesh({ envoyPath }));
+    const variants = [changed("to: vectordb }", "to: llm }"), parseMesh(example, "example.yaml")];
+    let isOver = false;
+    const statuses: number[] = [];
+    const client = async (name: string): Promise<void> => {
+      while (!isOver) statuses.push((await mesh.send(name, "/healthz")).status);
+    };
+    const clients = ["llm", "vectors", "kb", "reports"].map(client);
+    for (let i = 0; i < 10; i++) {
+      const variant = variants[i % 2];
+      if (variant !== undefined) await mesh.update(variant);
+    }
+    isOver = true;
+    await Promise.all(clients);
+    expect(statuses.length).toBeGreaterThan(50);
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
+  });
+
+  it("is refused where the filter refuses it, and the old one serves on", async () => {
+    const mesh = (running = await startMesh({ envoyPath }));
+    // This version of the filter does not impersonate.
+    const refused = parseMesh(
+      `${example}\nidentity: { mode: impersonate, serviceAccount: a@b.iam.gserviceaccount.com }\n`,
+      "refused.yaml",
+    );
+    await expect(mesh.update(refused)).rejects.toMatchObject({
+      message: expect.stringContaining("refused its configuration") as string,
+      fix: expect.stringContaining("identity.mode: impersonate") as string,
+    });
+    const report = JSON.parse((await mesh.send("kb")).body) as AgentReport;
+    expect(report.identity).toHaveLength(1);
+    expect(mesh.mesh.identity.mode).toBe("metadata");
+  });
+
+  it("is refused where it has other hops", async () => {
+    const mesh = (running = await startMesh({ envoyPath }));
+    await expect(mesh.update(changed("namespace: istio-ingress", "namespace: elsewhere"))).rejects.toThrow(
+      /The hops changed/,
+    );
+  });
+});

@@ -1,0 +1,146 @@
+import { describe, expect, test } from "vitest";
+import type { Emulator } from "../../../shim/emulator/emulator.js";
+import { answerAll, answered, KB, LLM, pluginConfig, reconfigure, send, startFilter, warmFilter } from "../../support/filter.js";
+
+const requests = (backend: string, result: string): string => `hopgate_requests.hop=.=ingress;.;backend=.=${backend};.;result=.=${result};.;`;
+const histogram = (what: string, backend: string): string => `hopgate_${what}_us.hop=.=ingress;.;backend=.=${backend};.;`;
+const fetches = (result: string): string => `hopgate_token_fetches.hop=.=ingress;.;result=.=${result};.;`;
+const waits = (result: string): string => `hopgate_token_waits.hop=.=ingress;.;result=.=${result};.;`;
+
+/** The value of the gauge of the running configuration, by hop and fingerprint. */
+function running(proxy: Emulator): Record<string, number> {
+  return { ...proxy.metrics().gauges };
+}
+
+describe("requests", () => {
+  test("are counted by backend and result, and nothing else is", async () => {
+    const proxy = await startFilter(pluginConfig({ unmatched: "reject" }));
+    answered(send(proxy, LLM));
+    answered(send(proxy, LLM));
+    send(proxy, LLM).abort();
+    send(proxy, "other.example");
+    send(proxy, "a,b");
+    send(proxy, KB, [["upgrade", "h2c"]]);
+    send(proxy, KB).abort();
+    const stream = send(proxy, KB);
+    proxy.advance(20);
+    proxy.calls[0]?.fail();
+    proxy.advance(20);
+    expect(stream.ended).toBe(true);
+    expect(proxy.metrics().counters).toEqual({
+      [requests("llm", "ok")]: 2,
+      [requests("llm", "aborted")]: 1,
+      [requests("_unmatched", "route_unmatched")]: 1,
+      [requests("_unmatched", "host_invalid")]: 1,
+      [requests("kb", "upgrade_unsupported")]: 1,
+      [requests("kb", "aborted")]: 1,
+      [requests("kb", "token_unavailable")]: 1,
+      [fetches("reset")]: 1,
+      [waits("refused")]: 1,
+    });
+  });
+
+  test("that pass unmatched are counted as such", async () => {
+    const proxy = await startFilter();
+    answered(send(proxy, "other.example"));
+    expect(proxy.metrics().counters).toEqual({ [requests("_unmatched", "ok")]: 1 });
+  });
+
+  test("with an error of the upstream were served by this hop", async () => {
+    const proxy = await startFilter();
+    send(proxy, LLM).respond([[":status", "503"]]);
+    expect(proxy.metrics().counters).toEqual({ [requests("llm", "ok")]: 1 });
+  });
+});
+
+describe("times", () => {
+  test("are recorded in microseconds, self and stream apart", async () => {
+    const proxy = await startFilter();
+    const stream = send(proxy, LLM);
+    proxy.advance(12.402);
+    stream.respond([[":status", "200"]], { endOfStream: false });
+    proxy.advance(100);
+    stream.respondBody("x", true);
+    const { histograms } = proxy.metrics();
+    expect(histograms[histogram("total", "llm")]).toEqual({ count: 1, sum: 12_402, values: [12_402] });
+    expect(histograms[histogram("upstream", "llm")]).toEqual({ count: 1, sum: 12_402, values: [12_402] });
+    expect(histograms[histogram("self", "llm")]).toEqual({ count: 1, sum: 0, values: [0] });
+    expect(histograms[histogram("stream", "llm")]).toEqual({ count: 1, sum: 112_402, values: [112_402] });
+    expect(histograms[histogram("wait", "llm")]).toEqual({ count: 0, sum: 0, values: [] });
+    expect(Object.keys(histograms)).toHaveLength(5);
+  });
+
+  test("of the wait are recorded where there was one", async () => {
+    const proxy = await startFilter();
+    const stream = send(proxy, KB);
+    proxy.advance(25);
+    answerAll(proxy);
+    proxy.advance(15);
+    proxy.advance(3);
+    answered(stream);
+    const { counters, histograms } = proxy.metrics();
+    expect(histograms[histogram("wait", "kb")]).toEqual({ count: 1, sum: 40_000, values: [40_000] });
+    expect(histograms[histogram("upstream", "kb")]?.values).toEqual([3_000]);
+    expect(histograms[histogram("self", "kb")]?.values).toEqual([0]);
+    expect(counters[waits("released")]).toBe(1);
+    expect(counters[fetches("ok")]).toBe(1);
+  });
+});
+
+describe("the running configuration", () => {
+  test("is announced by each VM at its first tick, not before", async () => {
+    const proxy = await startFilter(pluginConfig(), { workers: 2 });
+    expect(running(proxy)).toEqual({});
+    proxy.advance(20);
+    const [name = "", ...others] = Object.keys(running(proxy));
+    expect(others).toEqual([]);
+    expect(name).toMatch(/^hopgate_config\.hop=\.=ingress;\.;config=\.=[0-9a-f]{8};\.;$/);
+    // Two workers and the main thread.
+    expect(running(proxy)[name]).toBe(3);
+    proxy.advance(10_000);
+    expect(running(proxy)[name]).toBe(3);
+  });
+
+  test("goes with the last stream of the old one", async () => {
+    const proxy = await startFilter(pluginConfig());
+    proxy.advance(20);
+    const [old = ""] = Object.keys(running(proxy));
+    const stream = send(proxy, LLM);
+    reconfigure(proxy, pluginConfig({ timing: { expose: "always" } }));
+    proxy.advance(20);
+    const fresh = Object.keys(running(proxy)).find((name) => name !== old) ?? "";
+    expect(running(proxy)).toEqual({ [old]: 1, [fresh]: 2 });
+    answered(stream);
+    expect(running(proxy)).toEqual({ [old]: 0, [fresh]: 2 });
+    proxy.remove();
+    expect(running(proxy)).toEqual({ [old]: 0, [fresh]: 0 });
+  });
+
+  test("that went before its first tick is not taken off", async () => {
+    const proxy = await startFilter(pluginConfig());
+    reconfigure(proxy, pluginConfig({ hop: "second" }));
+    proxy.advance(20);
+    expect(Object.values(running(proxy))).toEqual([2]);
+  });
+
+  test("changes its fingerprint with every byte", async () => {
+    const text = JSON.stringify(pluginConfig());
+    const names = new Set<string>();
+    for (const config of [text, `${text} `, text.replace("checked", "Checked")]) {
+      const proxy = await startFilter(config);
+      proxy.advance(20);
+      for (const name of Object.keys(running(proxy))) names.add(name);
+    }
+    expect(names.size).toBe(3);
+  });
+});
+
+test("no label holds a byte of a request", async () => {
+  const proxy = await warmFilter();
+  const canary = "canary";
+  for (const host of [`${canary}.example`, LLM, KB, `${canary},x`]) {
+    const stream = send(proxy, host, [["x-request-id", canary], ["authorization", canary], ["x-hopgate-backend", canary], ["x-hopgate-path", canary]]);
+    if (!stream.ended) answered(stream, [["x-hopgate-timing", `${canary};dur=1.0`]]);
+  }
+  expect(JSON.stringify(proxy.metrics())).not.toContain(canary);
+});
