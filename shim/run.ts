@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 import { ConfigError } from "./config/config-error.js";
-import { envoy } from "./commands/envoy.js";
+import { envoy, type EnvoyOptions } from "./commands/envoy.js";
 import { up, type UpOptions } from "./commands/up.js";
 import { Failure, UsageError } from "./errors.js";
 import { colours } from "./output/colours.js";
@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], io: Io, signal: AbortSignal):
     await program.parseAsync([...argv], { from: "user" });
     return exitCode;
   } catch (error) {
-    return explain(error, io, signal);
+    return exitCodeOf(error, io, signal);
   }
 }
 
@@ -71,9 +71,63 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
       .description(description)
       .addOption(envoyPath)
       .addOption(output)
-      .action(async (options) => done(await envoy({ ...options, install }, io)));
+      .action(async (options: EnvoyOptions) => done(await envoy({ ...options, install }, io)));
   }
+  addQuestions(program, output, io, signal, done);
   return program;
+}
+
+/** The commands that run no Envoy. */
+function addQuestions(
+  program: Command,
+  output: Option,
+  io: Io,
+  signal: AbortSignal,
+  done: (exitCode: number) => void,
+): void {
+  program
+    .command("init")
+    .description("write a commented hopgate.yaml to start from")
+    .argument("[file]", "where to; - is stdout", "hopgate.yaml")
+    .option("--force", "overwrite the file", false)
+    .addHelpText("after", INIT_EXAMPLES)
+    .action((file: string, options: InitOptions) => done(init(file, options, io)));
+  program
+    .command("check")
+    .description("find out what is wrong with a hopgate.yaml, before it is deployed")
+    .argument("[file...]", "default: ./hopgate.yaml")
+    .addOption(output)
+    .addHelpText("after", CHECK_EXAMPLES)
+    .action(async (files: string[], options: CheckOptions) => done(await check(files, options, io)));
+  program
+    .command("explain")
+    .description("say where a request would go and why: route, arm, audience, headers")
+    .argument("<url>", "of the request")
+    .option("-H, --header <name: value>", "a header of the request; repeatable", append, [])
+    .option("-X, --request <method>", "its method", "GET")
+    .option("--hop <name>", "where it comes in (default: the edge)")
+    .option("-c, --config <file>", "the hopgate.yaml (default: ./hopgate.yaml, else the shipped example)")
+    .addOption(output)
+    .addHelpText("after", EXPLAIN_EXAMPLES)
+    .action(async (url: string, options: ExplainOptions) => done(await explain(url, options, io)));
+  program
+    .command("trace")
+    .description("send requests to a running mesh and show where their time went")
+    .argument("<url>", "to send them to")
+    .option("-n, --count <count>", "how many, on one connection; the first is drawn", between(1, 10_000), 1)
+    .option("-H, --header <name: value>", "a header to send; repeatable", append, [])
+    .option("-X, --request <method>", "the method (default: GET, with -d POST)")
+    .option("-d, --data <body>", "the body to send; JSON unless a content-type header is given")
+    .option("--key <key>", "timing.key of the mesh (default: that of the hopgate.yaml, for its own hosts)")
+    .option("--cacert <file>", "certificates to trust (PEM) instead of the well-known ones")
+    .option("--resolve <host:port:address>", "connect to this address")
+    .option("-c, --config <file>", "the hopgate.yaml with the key and the names of the hops (default: ./hopgate.yaml)")
+    .option("--timeout <seconds>", "for each request", between(1, 3600), 60)
+    .option("--har <file>", "write an HTTP Archive too")
+    .option("--fail", "exit 1 if a status is 400 or more", false)
+    .addOption(output)
+    .addHelpText("after", TRACE_EXAMPLES)
+    .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
 }
 
 const UP_EXAMPLES = `
@@ -87,6 +141,19 @@ function port(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 65535) throw new InvalidArgumentError("A port is a number from 0 to 65535.");
   return value;
+}
+
+/** Throws nothing, for commander would print the value: headers may be credentials. */
+function append(text: string, others: readonly string[]): readonly string[] {
+  return [...others, text];
+}
+
+function between(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
+  };
 }
 
 function backend(text: string, others: ReadonlyMap<string, URL>): ReadonlyMap<string, URL> {
@@ -103,7 +170,7 @@ function backend(text: string, others: ReadonlyMap<string, URL>): ReadonlyMap<st
   return new Map([...others, [name, url]]);
 }
 
-function explain(error: unknown, io: Io, signal: AbortSignal): number {
+function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number {
   // Help and version arrive as errors too; commander has printed whatever there is to say.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (signal.aborted) return 130;

@@ -2,11 +2,12 @@
  * What AssemblyScript calls where a program cannot go on (an index out of range, no memory). It should never run: a trap
  * strands the other requests of the VM. If it does, the log says where.
  */
+
+let aborting = false; // above the imports: the compiler may need `abort`, and so this, while it is at them
+
 import { proxyLog } from "./abi";
 import { Bytes } from "./bytes";
 import { LogLevel } from "./log";
-
-let aborting = false;
 
 export function abort(message: string | null, file: string | null, line: u32, column: u32): void {
   if (aborting) unreachable(); // the message itself did not fit into memory

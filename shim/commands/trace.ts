@@ -77,6 +77,7 @@ function writeHar(file: string, exchanges: readonly Exchange[]): void {
   try {
     writeFileSync(file, `${JSON.stringify(harOf(exchanges, packageVersion()), null, 2)}\n`);
   } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
     throw new UsageError(`--har ${file} cannot be written (${code}).`, "Name a file in a directory that exists.");
   }
 }

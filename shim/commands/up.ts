@@ -85,7 +85,7 @@ interface Surroundings {
   /** The hopgate.yaml that runs. */
   readonly path: string;
   readonly io: Io;
-  step(text: string): void;
+  readonly step: (text: string) => void;
 }
 
 async function demonstrate(options: UpOptions, surroundings: Surroundings): Promise<{ readonly ok: boolean }> {

@@ -57,7 +57,7 @@ function notUtf8(path: string, bytes: Buffer): ConfigError {
   const before = bytes.subarray(0, wrong).toString("utf8").split("\n");
   const [message, fix] = ["the file is not UTF-8 from here on", "save it as UTF-8"];
   return new ConfigError([
-    { file: path, line: before.length, column: before.at(-1).length + 1, path: "", message, fix },
+    { file: path, line: before.length, column: (before.at(-1) ?? "").length + 1, path: "", message, fix },
   ]);
 }
 

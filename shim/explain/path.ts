@@ -46,6 +46,7 @@ export async function explainRequest(
   const url = parseUrl(request.url);
   const first = firstHop(mesh, hostOfAuthority(url.host), hopName);
   const hops: HopExplanation[] = [];
+  let backend: string | null = null;
   let step: { readonly hop: Hop; readonly arrival: Arrival } | undefined = {
     hop: first,
     arrival: {
@@ -57,12 +58,13 @@ export async function explainRequest(
   while (step !== undefined) {
     const { explanation, next } = await explainHop(module, mesh, step.hop, step.arrival);
     hops.push(explanation);
+    backend = explanation.backend;
     step = next;
   }
   return {
     method: request.method,
     url: shownUrl(request.url),
-    backend: hops.at(-1)?.backend ?? null,
+    backend,
     token: firstOf(hops, ({ hop, token }) => (token === null ? null : { hop, ...token })),
     reply: firstOf(hops, ({ hop, reply }) => (reply === null ? null : { hop, ...reply })),
     hops,

@@ -45,9 +45,12 @@ export function startAgent(options: AgentOptions = {}): Promise<Backend> {
       if (streamed) await exchange.event(JSON.stringify({ step, of: steps }), "step");
     }
     const report = reportOn(exchange.request.headers);
-    if (!streamed) return exchange.json(200, report);
-    await exchange.event(JSON.stringify(report), "result");
-    exchange.endEvents();
+    if (streamed) {
+      await exchange.event(JSON.stringify(report), "result");
+      exchange.endEvents();
+    } else {
+      exchange.json(200, report);
+    }
   }
 
   return startBackend(options, (exchange) => {

@@ -38,7 +38,7 @@ export interface EndpointsOptions {
   readonly replacements: ReadonlyMap<string, URL>;
   readonly chat: ChatOptions | undefined;
   /** Gets every server as soon as it runs, so that none is left if a later one fails. */
-  opened<T extends LocalServer>(server: T): T;
+  readonly opened: <T extends LocalServer>(server: T) => T;
 }
 
 /**

@@ -15,7 +15,7 @@ export interface HopProcessOptions {
   readonly envoyPath: string;
   /** Worker threads. */
   readonly concurrency: number;
-  onCrash(failure: Failure): void;
+  readonly onCrash: (failure: Failure) => void;
 }
 
 const PLUGIN_FILE = "ecds.json";
@@ -94,22 +94,15 @@ export class HopProcess {
    */
   async updatePlugin(rendered: readonly EnvoyFile[], pluginConfig: string): Promise<void> {
     const before = await this.count(REFUSED);
-    let isRefused = false;
     try {
       await this.write(rendered);
       await this.until("run its new configuration", async () => {
-        isRefused = (await this.count(REFUSED)) > before;
-        return isRefused || (await this.runs(pluginConfig));
+        if ((await this.count(REFUSED)) > before) throw await this.refusal();
+        return this.runs(pluginConfig);
       });
     } catch (error) {
       await this.write(this.files);
       throw error;
-    }
-    if (isRefused) {
-      await this.write(this.files);
-      throw new Failure(`${this.hop.name}: the filter refused its configuration; the one before it serves on.`, {
-        fix: await this.reason(),
-      });
     }
     this.files = rendered;
   }
@@ -145,12 +138,12 @@ export class HopProcess {
     }
   }
 
-  /** The filter's own last word on a configuration. */
-  private async reason(): Promise<string> {
+  /** With the filter's own last word on it. */
+  private async refusal(): Promise<Failure> {
     const log = await readFile(this.envoy.logPath, "utf8");
     const words = log.split("\n").findLast((line) => line.includes(REFUSAL));
-    return words === undefined
-      ? `See ${this.envoy.logPath}.`
-      : words.slice(words.indexOf(REFUSAL) + REFUSAL.length).trim();
+    return new Failure(`${this.hop.name}: the filter refused its configuration; the one before it serves on.`, {
+      fix: words?.slice(words.indexOf(REFUSAL) + REFUSAL.length).trim() ?? `See ${this.envoy.logPath}.`,
+    });
   }
 }

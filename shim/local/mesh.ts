@@ -41,9 +41,9 @@ export interface LocalMeshOptions {
   /** Worker threads of each Envoy. */
   readonly concurrency?: number;
   /** What is being done, for people who wait. */
-  onProgress?(text: string): void;
+  readonly onProgress?: (text: string) => void;
   /** An Envoy died after the start. */
-  onCrash?(failure: Failure): void;
+  readonly onCrash?: (failure: Failure) => void;
 }
 
 interface LocalGateway {

@@ -160,7 +160,7 @@ describe.skipIf(envoyPath === "")("the local mesh on a real Envoy", { timeout: 6
     it("pass each event on before the service sends the next", async () => {
       const gate = new Gate();
       const local = await mesh({ chat: { tokens: 8, gate: (index) => gate.reached(index) } });
-      const events = await openStream(local);
+      const events = openStream(local);
       for (let index = 0; index < 9; index++) {
         gate.open(index);
         expect(await events.next()).toMatch(/^data: /);
@@ -219,7 +219,7 @@ class Gate {
   }
 }
 
-async function openStream(local: MeshUnderTest): Promise<{ next(): Promise<string>; close(): void }> {
+function openStream(local: MeshUnderTest): { next(): Promise<string>; close(): void } {
   const { port } = local.gateways[0];
   const host = "llm.ai-platform.example.internal";
   const outgoing = https.request({

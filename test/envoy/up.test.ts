@@ -38,8 +38,9 @@ function start(...args: string[]): ChildProcess {
 async function finished(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("no output");
-  const [out, err, [code]] = await Promise.all([text(stdout), text(stderr), once(child, "exit")]);
-  return { code: code as number | null, stdout: out, stderr: err };
+  const exit = once(child, "exit") as Promise<[number | null]>;
+  const [out, err, [code]] = await Promise.all([text(stdout), text(stderr), exit]);
+  return { code, stdout: out, stderr: err };
 }
 
 /** Waits for a line on stdout that says so. */
@@ -141,6 +142,24 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     const [code] = (await once(child, "exit")) as [number];
     expect(code).toBe(0);
     await nothingIsLeft();
+  });
+
+  it("takes a change of its file, and refuses a bad one with its place", async () => {
+    const example = readFileSync(exampleConfigPath(), "utf8");
+    const file = join(dir, "hopgate.yaml");
+    writeFileSync(file, example);
+    const child = start("up");
+    let errors = "";
+    child.stderr?.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+    await says(child, "Ctrl-C ends it");
+    writeFileSync(file, example.replace("to: vectordb }", "to: llm }"));
+    await eventually(() => (errors.includes("hopgate.yaml: the change is live.") ? true : undefined));
+    writeFileSync(file, example.replace("to: vectordb }", "to: nobody }"));
+    await eventually(() => (errors.includes("hopgate.yaml: refused; what ran before serves on.") ? true : undefined));
+    expect(errors).toMatch(/hopgate\.yaml:\d+:\d+: routes\[1\]\.to: /);
+    child.kill("SIGINT");
+    const [code] = (await once(child, "exit")) as [number];
+    expect(code).toBe(0);
   });
 
   it("leaves nothing when it is interrupted while it starts", async () => {

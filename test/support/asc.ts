@@ -8,12 +8,12 @@ interface Compiler {
 
 interface Host {
   readonly stderr: { write(text: string): void };
-  readFile?(this: void, name: string): string | null;
-  listFiles?(this: void): string[];
-  writeFile(this: void, name: string, contents: Uint8Array | string): void;
+  readFile?(name: string): string | null;
+  listFiles?(): string[];
+  writeFile(name: string, contents: Uint8Array | string): void;
 }
 
-const moduleName: string = "assemblyscript/asc";
+const moduleName = "assemblyscript/asc";
 const { default: asc } = (await import(moduleName)) as { default: Compiler };
 
 export interface Compilation {

@@ -1,0 +1,39 @@
+/** What the help of each command shows behind its options. */
+
+export const CHECK_EXAMPLES = `
+Examples:
+  $ hopgate check                              ./hopgate.yaml: the schema, the rules, and what each hop's filter says
+  $ hopgate check staging.yaml prod.yaml       several files; exit 2 if anything is wrong with any of them
+  $ hopgate check -o json | jq -r '.files[].problems[] | "\\(.line): \\(.message)"'
+
+Nothing is sent anywhere.`;
+
+export const INIT_EXAMPLES = `
+Examples:
+  $ hopgate init                               ./hopgate.yaml, from the shipped example
+  $ hopgate init deploy/mesh.yaml --force      another file, also if it is there already
+  $ hopgate init - | less                      to stdout
+
+Its first line names the JSON Schema for editors that know yaml-language-server, in the project's
+node_modules/hopgate: install hopgate in the project (npm install --save-dev) for that.`;
+
+export const EXPLAIN_EXAMPLES = `
+Examples:
+  $ hopgate explain https://kb.ai-platform.example.internal/v1/ask
+  $ hopgate explain https://a.agents.example.internal/ -H 'x-session-id: 42'      which arm this session gets
+  $ hopgate explain http://reports-abc123-uc.a.run.app/ --hop agents              as called inside the mesh
+  $ hopgate explain https://kb.ai-platform.example.internal/ -o json | jq '.token.audience'
+
+The filter itself answers, in an emulator; nothing is sent, and no real token is fetched. Exit 0 also where the answer is that a
+hop refuses the request: see .reply of -o json.`;
+
+export const TRACE_EXAMPLES = `
+Examples:
+  $ hopgate trace https://llm.example.internal/healthz --key change-me
+  $ hopgate trace https://llm.example.internal/v1/chat/completions -d '{"model":"m","stream":true,"messages":[]}'
+  $ hopgate trace https://llm.example.internal/healthz -n 100 --har trace.har     p50 and p95, and an archive for browsers
+  $ hopgate trace https://llm.example.internal:8443/ --resolve llm.example.internal:8443:127.0.0.1 --cacert ca.pem
+
+The key of a hopgate.yaml (./hopgate.yaml or --config) is sent to the hosts of its routes alone. A HAR file holds no bodies, no
+values of queries, and no headers that may carry credentials. Exit 0 if every response arrived, whatever its status, and 1
+if one did not; with --fail, 1 also if a status was 400 or more.`;
