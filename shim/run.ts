@@ -1,7 +1,12 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 import { ConfigError } from "./config/config-error.js";
+import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
+import { CHECK_EXAMPLES, EXPLAIN_EXAMPLES, INIT_EXAMPLES, TRACE_EXAMPLES } from "./commands/examples.js";
+import { explain, type ExplainOptions } from "./commands/explain.js";
+import { init, type InitOptions } from "./commands/init.js";
+import { trace, type TraceOptions } from "./commands/trace.js";
 import { up, type UpOptions } from "./commands/up.js";
 import { Failure, UsageError } from "./errors.js";
 import { colours } from "./output/colours.js";
@@ -57,6 +62,7 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
       new Map<string, URL>(),
     )
     .addOption(envoyPath)
+    .option("--func-e [file]", "run Envoy through func-e (default: the one on PATH)")
     .addOption(output)
     .addHelpText("after", UP_EXAMPLES)
     .action(async (options: UpOptions) => done(await up(options, io, signal)));
@@ -85,11 +91,14 @@ function addQuestions(
   signal: AbortSignal,
   done: (exitCode: number) => void,
 ): void {
+  const header = new Option("-H, --header <name: value>", "a header of the request; repeatable")
+    .argParser(append)
+    .default([], "none");
   program
     .command("init")
     .description("write a commented hopgate.yaml to start from")
     .argument("[file]", "where to; - is stdout", "hopgate.yaml")
-    .option("--force", "overwrite the file", false)
+    .option("--force", "overwrite the file")
     .addHelpText("after", INIT_EXAMPLES)
     .action((file: string, options: InitOptions) => done(init(file, options, io)));
   program
@@ -103,7 +112,7 @@ function addQuestions(
     .command("explain")
     .description("say where a request would go and why: route, arm, audience, headers")
     .argument("<url>", "of the request")
-    .option("-H, --header <name: value>", "a header of the request; repeatable", append, [])
+    .addOption(header)
     .option("-X, --request <method>", "its method", "GET")
     .option("--hop <name>", "where it comes in (default: the edge)")
     .option("-c, --config <file>", "the hopgate.yaml (default: ./hopgate.yaml, else the shipped example)")
@@ -115,7 +124,7 @@ function addQuestions(
     .description("send requests to a running mesh and show where their time went")
     .argument("<url>", "to send them to")
     .option("-n, --count <count>", "how many, on one connection; the first is drawn", between(1, 10_000), 1)
-    .option("-H, --header <name: value>", "a header to send; repeatable", append, [])
+    .addOption(header)
     .option("-X, --request <method>", "the method (default: GET, with -d POST)")
     .option("-d, --data <body>", "the body to send; JSON unless a content-type header is given")
     .option("--key <key>", "timing.key of the mesh (default: that of the hopgate.yaml, for its own hosts)")
@@ -124,7 +133,7 @@ function addQuestions(
     .option("-c, --config <file>", "the hopgate.yaml with the key and the names of the hops (default: ./hopgate.yaml)")
     .option("--timeout <seconds>", "for each request", between(1, 3600), 60)
     .option("--har <file>", "write an HTTP Archive too")
-    .option("--fail", "exit 1 if a status is 400 or more", false)
+    .option("--fail", "exit 1 if a status is 400 or more")
     .addOption(output)
     .addHelpText("after", TRACE_EXAMPLES)
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));

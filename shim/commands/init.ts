@@ -6,7 +6,7 @@ import type { Io } from "../output/io.js";
 import { exampleConfigPath } from "../package-root.js";
 
 export interface InitOptions {
-  readonly force: boolean;
+  readonly force?: boolean | undefined;
 }
 
 /** Writes the shipped example to `file`, or to stdout for `-`. Throws UsageError if the file is there, but for `force`. */
@@ -39,7 +39,7 @@ export function schemaReference(schema: string, directory: string): string {
 
 function write(file: string, text: string, { force }: InitOptions): void {
   try {
-    writeFileSync(file, text, { flag: force ? "w" : "wx" });
+    writeFileSync(file, text, { flag: force === true ? "w" : "wx" });
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
     if (code === "EEXIST")

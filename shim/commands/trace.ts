@@ -18,7 +18,7 @@ export interface TraceOptions extends RequestOptions {
   /** How many requests to send, one after the other. */
   readonly count: number;
   readonly har?: string | undefined;
-  readonly fail: boolean;
+  readonly fail?: boolean | undefined;
   readonly output: "text" | "json";
 }
 
@@ -34,7 +34,7 @@ export async function trace(url: string, options: TraceOptions, io: Io, signal: 
   if (options.output === "json") io.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else io.stdout.write(`${draw(plan, exchanges, report, io)}\n`);
   if (!report.hops_reported) io.stderr.write(`${colours(io, io.stderr)("yellow", "hopgate:")} ${whyNoHop(plan)}\n`);
-  return options.fail && exchanges.some(({ response }) => response.status >= 400) ? 1 : 0;
+  return options.fail === true && exchanges.some(({ response }) => response.status >= 400) ? 1 : 0;
 }
 
 interface Exchange extends ArchivedExchange {

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 
 import { loadMesh } from "../config/load.js";
 import type { Mesh, Route } from "../config/model.js";
+import { locateFuncE } from "../envoy/func-e.js";
 import { type LocatedEnvoy, locateEnvoy } from "../envoy/locate.js";
 import { Failure, UsageError } from "../errors.js";
 import {
@@ -32,6 +33,8 @@ export interface UpOptions {
   readonly port: number;
   readonly backend: ReadonlyMap<string, URL>;
   readonly envoyPath?: string | undefined;
+  /** Run Envoy through func-e: the one on PATH (true), or this file. */
+  readonly funcE?: string | true | undefined;
 }
 
 /** Requests for the comparison of the two paths, each. */
@@ -46,11 +49,13 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
   const mesh = observable(await loadMesh(path));
   const say = (line: string): void => void io.stderr.write(`${line}\n`);
   const envoy = await locateEnvoy({ envoyPath: options.envoyPath, env: io.env, install: true, notify: say });
+  const funcE = options.funcE && (await locateFuncE(options.funcE === true ? undefined : options.funcE, envoy, io.env));
   const steps = progress(io);
   const crash = new AbortController();
   const local = await startLocalMesh({
     mesh,
     envoyPath: envoy.path,
+    funcE: funcE || undefined,
     wasmPath: wasmPath(),
     port: options.port,
     replacements: options.backend,

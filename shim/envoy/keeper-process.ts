@@ -35,9 +35,9 @@ function handle(request: KeeperRequest): void {
   }
 }
 
-function run({ id, file, args, cwd, logPath }: RunRequest): void {
+function run({ id, file, args, cwd, env, logPath }: RunRequest): void {
   const log = openSync(logPath, "w", 0o600);
-  const child = spawn(file, args, { cwd, stdio: ["ignore", log, log] });
+  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", log, log] });
   closeSync(log);
   child.once("error", (error) => tell({ event: "failed", id, reason: error.message }));
   if (child.pid === undefined) return;

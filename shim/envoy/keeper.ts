@@ -13,6 +13,8 @@ export interface Program {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
+  /** Added to the environment of hopgate. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly logPath: string;
 }
 
@@ -112,10 +114,9 @@ class Connection implements Keeper {
   run(program: Program): Promise<RunningProgram> {
     if (this.state !== "open") return Promise.reject(keeperGone(this.child.pid));
     const id = (this.lastId += 1);
-    const { file, args, cwd, logPath } = program;
     return new Promise((resolve, reject) => {
       this.starting.set(id, { resolve, reject });
-      this.send({ do: "run", id, file, args, cwd, logPath });
+      this.send({ do: "run", id, ...program });
     });
   }
 

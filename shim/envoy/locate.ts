@@ -98,7 +98,8 @@ const WRONG_KIND = {
   "not executable": "is not executable",
 } as const;
 
-async function fileKind(path: string): Promise<"executable" | keyof typeof WRONG_KIND> {
+/** What stands at `path`, as far as running it goes. */
+export async function fileKind(path: string): Promise<"executable" | keyof typeof WRONG_KIND> {
   const stats = await stat(path).catch(() => undefined);
   if (stats === undefined) return "absent";
   if (!stats.isFile()) return "no file";
@@ -109,7 +110,7 @@ async function fileKind(path: string): Promise<"executable" | keyof typeof WRONG
 }
 
 /** The first executable `name` in the folders of `path`, as a shell would find it, but never by a relative folder. */
-async function lookUp(name: string, path: string): Promise<string | undefined> {
+export async function lookUp(name: string, path: string): Promise<string | undefined> {
   for (const folder of path.split(delimiter).filter(isAbsolute)) {
     const candidate = join(folder, name);
     if ((await fileKind(candidate)) === "executable") return candidate;

@@ -3,14 +3,17 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { Failure } from "../errors.js";
+import type { FuncE } from "./func-e.js";
 import { type Admin, adminAt, type SocketAddress } from "./admin.js";
-import type { Keeper, ProgramEnd, RunningProgram } from "./keeper.js";
+import type { Keeper, Program, ProgramEnd, RunningProgram } from "./keeper.js";
 import { explainEnd, explainRefusal, withLog } from "./log.js";
 
 export interface EnvoyOptions {
   readonly keeper: Keeper;
   /** Path of Envoy's binary. */
   readonly envoyPath: string;
+  /** Runs Envoy in the place of hopgate; then it is its choice which. */
+  readonly funcE?: FuncE | undefined;
   /** The hop that this Envoy is; names it in messages. */
   readonly hop: string;
   /** The bootstrap. It must have an `admin`; that and every listener may bind port 0. */
@@ -84,7 +87,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
 }
 
 async function runProgram(options: EnvoyOptions, logPath: string, addressPath: string): Promise<RunningProgram> {
-  const { envoyPath, configPath, dir, componentLogLevel } = options;
+  const { envoyPath, funcE, configPath, dir, componentLogLevel } = options;
   const args = [
     ["--config-path", configPath],
     ["--admin-address-path", addressPath],
@@ -95,12 +98,29 @@ async function runProgram(options: EnvoyOptions, logPath: string, addressPath: s
     ...(componentLogLevel === undefined ? [] : [["--component-log-level", componentLogLevel]]),
   ].flat();
   try {
-    return await options.keeper.run({ file: envoyPath, args, cwd: dir, logPath });
+    return await options.keeper.run(
+      funcE === undefined ? { file: envoyPath, args, cwd: dir, logPath } : throughFuncE(funcE, args, dir, logPath),
+    );
   } catch (error) {
     throw new Failure(`${options.hop}: ${envoyPath}: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
   }
+}
+
+/** func-e keeps what Envoy prints to itself, so Envoy is told to write its log; what func-e makes goes into `dir`. */
+function throughFuncE(funcE: FuncE, args: readonly string[], dir: string, logPath: string): Program {
+  const homes = ["CONFIG_HOME", "STATE_HOME", "RUNTIME_DIR"].map((name) => [
+    `FUNC_E_${name}`,
+    join(dir, "func-e", name),
+  ]);
+  return {
+    file: funcE.file,
+    args: ["run", ...args, "--log-path", logPath],
+    cwd: dir,
+    env: { ...funcE.env, ...Object.fromEntries(homes) },
+    logPath: join(dir, "func-e.log"),
+  };
 }
 
 /** Asks until /ready says LIVE; Envoy tells its admin's address by a file, and nothing else tells that it is there. */

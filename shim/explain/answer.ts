@@ -1,6 +1,6 @@
 /** What the filter of one hop does to one request. */
 
-import type { Headers } from "../emulator/pairs.js";
+import type { Headers, Pair } from "../emulator/pairs.js";
 import type { Stream } from "../emulator/stream.js";
 import type { ReadyFilter } from "./filter.js";
 
@@ -10,7 +10,7 @@ export interface FilterAnswer {
   readonly backend: string | null;
   /** The ID token that it put on the request: for whom, and in which header. */
   readonly token: { readonly audience: string; readonly header: string } | null;
-  /** Names of the headers that the request had and has no more. */
+  /** Names of the headers of which what came does not go on. */
   readonly removed: readonly string[];
   /** Headers that the filter wrote, the token's aside. */
   readonly set: Headers;
@@ -45,14 +45,16 @@ export function askFilter(
   const backend = valueOf(forwarded, "x-hopgate-backend");
   const carrier = forwarded.find(([, value]) => tokens.has(value));
   const names = new Set(headers.map(([name]) => name));
-  const kept = new Set(forwarded.map(([name]) => name));
+  const others = forwarded.filter((pair) => pair !== carrier);
+  // Within, for Envoy joins repeated headers and a hop adds its name to those in front.
+  const isKept = ([name, value]: Pair): boolean => others.some(([key, now]) => key === name && now.includes(value));
   return {
     outcome: isCounted ? (backend === null ? "passed" : "routed") : "bypassed",
     backend,
     token: carrier === undefined ? null : { header: carrier[0], audience: tokens.get(carrier[1]) ?? "" },
-    removed: [...names].filter((name) => !kept.has(name)),
+    removed: [...new Set(headers.filter((pair) => !isKept(pair)).map(([name]) => name))],
     // What the caller sent stays out, for Envoy joins repeated headers to values that are new and may hold credentials.
-    set: forwarded.filter((pair) => pair !== carrier && (!names.has(pair[0]) || WRITTEN.has(pair[0]))),
+    set: others.filter(([name]) => !names.has(name) || WRITTEN.has(name)),
     forwarded,
     reply: null,
   };

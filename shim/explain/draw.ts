@@ -21,7 +21,7 @@ export function drawExplanation(explanation: Explanation, io: Io): string {
 
 /** `client → ingress → agents → backend reports` */
 function wayOf({ hops, backend, reply }: Explanation, arrow: string): string {
-  const end = backend !== null ? [`backend ${backend}`] : reply === null ? ["whatever else routes it"] : [];
+  const end = backend !== null ? [`backend ${backend}`] : reply === null ? ["no backend of this file"] : [];
   const way = ["client", ...hops.map(({ hop }) => hop), ...end].join(` ${arrow} `);
   return reply === null ? way : `${way}, which answers ${replyOf(reply)}`;
 }
@@ -49,7 +49,7 @@ function drawHop(hop: HopExplanation, paint: Paint): string {
 }
 
 function matchOf({ match, outcome }: HopExplanation): string {
-  if (outcome === "bypassed") return `${match.name}, but the path is bypassed: the filter leaves the request alone`;
+  if (outcome === "bypassed") return `${match.name}, but the path is bypassed`;
   switch (match.type) {
     case "exact":
       return `${match.name}, an exact match`;
@@ -62,8 +62,10 @@ function matchOf({ match, outcome }: HopExplanation): string {
   }
 }
 
+const NO_BACKEND = "none: the filter lets it pass; unless a route that is not hopgate's takes it, Envoy answers 404";
+
 function backendOf(hop: HopExplanation): string | null {
-  if (hop.outcome === "passed") return "none: unmatched requests are passed on as they are";
+  if (hop.outcome === "passed" || hop.outcome === "bypassed") return NO_BACKEND;
   if (hop.backend === null) return null;
   if (hop.arms.length === 1) return hop.backend;
   const share = hop.arms.find(({ backend }) => backend === hop.backend)?.share_percent ?? 0;

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Hop } from "../config/model.js";
+import type { FuncE } from "../envoy/func-e.js";
 import type { Keeper } from "../envoy/keeper.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/start.js";
 import { Failure } from "../errors.js";
@@ -13,6 +14,7 @@ export interface HopProcessOptions {
   readonly keeper: Keeper;
   readonly files: WorkFiles;
   readonly envoyPath: string;
+  readonly funcE: FuncE | undefined;
   /** Worker threads. */
   readonly concurrency: number;
   readonly onCrash: (failure: Failure) => void;
@@ -49,11 +51,12 @@ export class HopProcess {
 
   /** @throws Failure if Envoy does not come up with these files. */
   static async start(hop: Hop, rendered: readonly EnvoyFile[], options: HopProcessOptions): Promise<HopProcess> {
-    const { keeper, files, envoyPath, concurrency, onCrash } = options;
+    const { keeper, files, envoyPath, funcE, concurrency, onCrash } = options;
     for (const { name, content } of rendered) await files.write(join(hop.name, name), JSON.stringify(content));
     const envoy = await startEnvoy({
       keeper,
       envoyPath,
+      funcE,
       hop: hop.name,
       dir: files.path(hop.name),
       configPath: files.path(join(hop.name, BOOTSTRAP_FILE)),

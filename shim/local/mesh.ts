@@ -1,4 +1,5 @@
 import type { GatewayHop, Hop, Mesh, WaypointHop } from "../config/model.js";
+import type { FuncE } from "../envoy/func-e.js";
 import { type Keeper, openKeeper } from "../envoy/keeper.js";
 import type { RunningEnvoy } from "../envoy/start.js";
 import { Failure, UsageError } from "../errors.js";
@@ -27,6 +28,7 @@ const DEFAULT_CONCURRENCY = 2;
 export interface LocalMeshOptions {
   readonly mesh: Mesh;
   readonly envoyPath: string;
+  readonly funcE?: FuncE | undefined;
   readonly wasmPath: string;
   /** Port of the first gateway at 127.0.0.1; 0 takes a free one. */
   readonly port: number;
@@ -187,6 +189,7 @@ class Hops {
         keeper: this.keeper,
         files: this.files,
         envoyPath: this.options.envoyPath,
+        funcE: this.options.funcE,
         concurrency: this.options.concurrency ?? DEFAULT_CONCURRENCY,
         onCrash: (failure) => this.options.onCrash?.(failure),
       });

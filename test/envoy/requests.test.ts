@@ -108,21 +108,19 @@ describe.skipIf(envoyPath === "")("requests of every kind", { timeout: 60_000 },
     it("answers pipelined requests in their order", async () => {
       const connection = await RawConnection.open(hop.port);
       const paths = Array.from({ length: 50 }, (_, index) => `/${index}`);
-      // Some have a body, some are refused by the filter; not both, since Envoy closes a connection whose request it answers early.
-      const hasBody = (index: number): boolean => index % 5 === 0;
-      const isRefused = (index: number): boolean => index % 7 === 3 && !hasBody(index);
+      // Every fifth has a body. The last alone is refused: Envoy ends a connection on which more follows a reply of its own.
       const texts = paths.map((path, index) => {
-        const host = isRefused(index) ? "nobody.example.internal" : HOST;
-        const body = hasBody(index) ? path : "";
+        const body = index % 5 === 0 ? path : "";
+        const host = index === 49 ? "nobody.example.internal" : HOST;
         return `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
       });
       connection.write(texts.join(""));
-      for (const [index, path] of paths.entries()) {
+      for (const [index, path] of paths.slice(0, -1).entries()) {
         const { status, body } = await connection.response();
-        expect(status, path).toBe(isRefused(index) ? 404 : 200);
-        if (isRefused(index)) continue;
-        expect(JSON.parse(body.toString())).toMatchObject({ url: path, bytes: hasBody(index) ? path.length : 0 });
+        expect(status, path).toBe(200);
+        expect(JSON.parse(body.toString())).toMatchObject({ url: path, bytes: index % 5 === 0 ? path.length : 0 });
       }
+      expect((await connection.response()).status).toBe(404);
       connection.close();
     });
   });
