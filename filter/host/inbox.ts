@@ -56,7 +56,7 @@ export function expect(inbox: Inbox): usize {
 export function received(inbox: Inbox, status: Status): Status {
   addressee = null;
   inbox.status = status;
-  if (status == Status.Ok) inbox.length = min(<i32>load<u32>(answer, 4), inbox.owner.length);
+  if (status == Status.Ok) inbox.length = <i32>min(load<u32>(answer, 4), <u32>inbox.owner.length);
   return status;
 }
 

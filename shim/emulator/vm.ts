@@ -127,22 +127,19 @@ export class Vm {
     return true;
   }
 
-  /** Calls into the guest. A trap fails the VM and answers 0. */
+  /** Calls into the guest, which is never in two callbacks at once. A trap fails the VM and answers 0. */
   invoke(context: Context, name: CallbackName, a: number, b = 0, c = 0, d = 0, e = 0): number {
     const callback = this.#functions.get(name);
     if (callback === undefined) return 0;
-    const current = this.#current;
-    const effectiveId = this.#effectiveId;
     this.#current = context;
-    this.#effectiveId = 0;
     try {
       return (callback(a, b, c, d, e) ?? 0) >>> 0;
     } catch (error) {
       this.#trap(name, error);
       return 0;
     } finally {
-      this.#current = current;
-      this.#effectiveId = effectiveId;
+      this.#current = undefined;
+      this.#effectiveId = 0;
     }
   }
 
