@@ -40,6 +40,8 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(text),
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getErrHelpWidth: () => io.stderr.columns ?? 100,
     });
   const output = new Option("-o, --output <format>", "how to print the result")
     .choices(["text", "json"])
@@ -53,13 +55,12 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
     .command("up")
     .description("run a hopgate.yaml on this machine: real Envoys, stand-ins for everything else")
     .option("-c, --config <file>", "the hopgate.yaml (default: ./hopgate.yaml, else the shipped example)")
-    .option("--once", "show what it does, then end; exit 0 only if all went well", false)
+    .option("--once", "show what it does, then end; exit 0 only if all went well")
     .option("-p, --port <port>", "port of the first gateway at 127.0.0.1; 0 takes a free one", port, 0)
-    .option(
-      "-b, --backend <name=url>",
-      "a real service in the place of a backend's stand-in; repeatable",
-      backend,
-      new Map<string, URL>(),
+    .addOption(
+      new Option("-b, --backend <name=url>", "a real service in the place of a backend's stand-in; repeatable")
+        .argParser(backend)
+        .default(new Map<string, URL>(), "none"),
     )
     .addOption(envoyPath)
     .option("--func-e [file]", "run Envoy through func-e (default: the one on PATH)")

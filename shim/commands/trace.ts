@@ -115,7 +115,7 @@ function draw(plan: Plan, exchanges: readonly Exchange[], report: ReturnType<typ
   if (error_code !== null) lines.push(colours(io)("red", `answered by hopgate: ${printable(error_code)}`));
   if (summary !== null) lines.push("", comparePaths([summary]));
   const counts = Object.entries(statuses);
-  if (counts.length > 1) lines.push("", `statuses: ${counts.map(([code, times]) => `${code} × ${times}`).join(", ")}`);
+  if (counts.length > 1) lines.push("", `statuses: ${counts.map(([code, times]) => `${code} x ${times}`).join(", ")}`);
   return lines.join("\n");
 }
 

@@ -28,7 +28,8 @@ import { onFileChange } from "./reload.js";
 
 export interface UpOptions {
   readonly config?: string | undefined;
-  readonly once: boolean;
+  /** End after the demonstrations. */
+  readonly once?: boolean | undefined;
   readonly output: "text" | "json";
   readonly port: number;
   readonly backend: ReadonlyMap<string, URL>;
@@ -66,7 +67,7 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
     const sender = { local, mesh, signal: AbortSignal.any([signal, crash.signal]) };
     const report = await demonstrate(options, { sender, envoy, path, io, step: (text) => steps.step(text) });
     steps.done();
-    if (!options.once) await stayUp(sender, path, io, options.output);
+    if (options.once !== true) await stayUp(sender, path, io, options.output);
     return report.ok ? 0 : 1;
   } catch (error) {
     if (crash.signal.aborted) throw crash.signal.reason;

@@ -58,6 +58,13 @@ export interface Standalone {
 const METADATA_CLUSTER = "outbound|80||metadata.google.internal";
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/** Envoy's own windows of many MiB would hide whether a body is held. */
+const HTTP2: JsonObject = {
+  allow_connect: true,
+  initial_stream_window_size: 1 << 20,
+  initial_connection_window_size: 1 << 20,
+};
+
 let keys: Promise<KeySet> | undefined;
 
 /** Starts an Envoy that runs build/hopgate.wasm as `config.hop`. */
@@ -141,7 +148,7 @@ function clusters({ config, services, passTo }: StandaloneOptions, metadataPort:
 function cluster(name: string, { port, protocol }: Service): JsonObject {
   const base = endpointCluster(name, { address: "127.0.0.1", port });
   if (protocol !== "http2") return base;
-  const explicit_http_config = { http2_protocol_options: { allow_connect: true } };
+  const explicit_http_config = { http2_protocol_options: HTTP2 };
   return {
     ...base,
     typed_extension_protocol_options: {
@@ -157,7 +164,7 @@ function listener(options: StandaloneOptions, hop: GatewayHop, dir: string): Jso
     codec_type: "AUTO",
     route_config: { name: "plain", virtual_hosts: [{ name: "all", domains: ["*"], routes: routes(options) }] },
     upgrade_configs: upgrades.map((type) => ({ upgrade_type: type })),
-    http2_protocol_options: { allow_connect: true },
+    http2_protocol_options: HTTP2,
     http_protocol_options: { allow_absolute_url: true, enable_trailers: true },
     use_remote_address: true,
   });

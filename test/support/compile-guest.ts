@@ -73,7 +73,8 @@ function ascFlags(): string[] {
 function fingerprint(source: string, flags: readonly string[]): string {
   const hash = createHash("sha256").update(asc.version).update(flags.join("\0")).update(source);
   const folder = join(ROOT, "filter", "host");
-  for (const file of readdirSync(folder).sort()) hash.update(relative(ROOT, file)).update(readFileSync(join(folder, file)));
+  for (const file of readdirSync(folder).sort())
+    hash.update(relative(ROOT, file)).update(readFileSync(join(folder, file)));
   return hash.digest("hex").slice(0, 32);
 }
 

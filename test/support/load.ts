@@ -6,18 +6,23 @@ const END_OF_HEAD = "\r\n\r\n";
 
 /**
  * A service that is as cheap as can be: HTTP/1.1 without request bodies. `answer` gets the request's head as it came over
- * the wire and returns the body of the answer.
+ * the wire and returns the body of the answer; `lines` returns header lines of it, each with its line end.
  */
-export function startCheapService(answer: (head: string) => string): Promise<LocalServer> {
+export function startCheapService(
+  answer: (head: string) => string,
+  lines: (head: string) => string = () => "",
+): Promise<LocalServer> {
   const server = net.createServer({ noDelay: true }, (socket) => {
     let received = "";
     socket.on("error", () => undefined);
     socket.on("data", (chunk: Buffer) => {
       received += chunk.toString("latin1");
       for (let end = received.indexOf(END_OF_HEAD); end >= 0; end = received.indexOf(END_OF_HEAD)) {
-        const body = answer(received.slice(0, end));
+        const head = received.slice(0, end);
+        const body = answer(head);
         received = received.slice(end + END_OF_HEAD.length);
-        socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+        const answered = `HTTP/1.1 200 OK\r\n${lines(head)}content-length: ${body.length}\r\n\r\n${body}`;
+        socket.write(Buffer.from(answered, "latin1"));
       }
     });
   });

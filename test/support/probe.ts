@@ -52,4 +52,3 @@ export class Probe {
     return 0;
   }
 }
-

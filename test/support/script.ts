@@ -16,7 +16,12 @@ export const OK: Headers = [[":status", "200"]];
 
 /** A proxy whose guest follows these lines. */
 export async function scripted(lines: string, options: Partial<EmulatorOptions> = {}): Promise<Emulator> {
-  const proxy = await Emulator.start({ module: script, nowMs: Date.UTC(2026, 0, 1), clusters: { there: "ok" }, ...options });
+  const proxy = await Emulator.start({
+    module: script,
+    nowMs: Date.UTC(2026, 0, 1),
+    clusters: { there: "ok" },
+    ...options,
+  });
   configure(proxy, lines);
   return proxy;
 }
@@ -39,14 +44,22 @@ export function logged(proxy: Emulator): string[] {
 }
 
 /** What a script of one event does on a request. */
-export async function onRequest(lines: string, options: Partial<EmulatorOptions> = {}, headers: Headers = GET): Promise<string[]> {
+export async function onRequest(
+  lines: string,
+  options: Partial<EmulatorOptions> = {},
+  headers: Headers = GET,
+): Promise<string[]> {
   const proxy = await scripted(lines.replace(/^\s*(?=\S)/gm, "request "), options);
   proxy.stream({ headers });
   return logged(proxy);
 }
 
 /** Calls an export of worker 0 as if the host had: ids are made up. Root 1 is the context that host calls act on. */
-export function callback(proxy: Emulator, name: Parameters<ReturnType<Emulator["vm"]>["invoke"]>[1], ...args: number[]): number {
+export function callback(
+  proxy: Emulator,
+  name: Parameters<ReturnType<Emulator["vm"]>["invoke"]>[1],
+  ...args: number[]
+): number {
   const vm = proxy.vm(0);
   const root = [...vm.contexts.values()][0];
   if (root === undefined) throw new Error("the VM has no context");

@@ -2,7 +2,19 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Emulator } from "../../../shim/emulator/emulator.js";
 import type { PluginConfig } from "../../../shim/render/plugin-config.js";
-import { expectNoTrap, hopgate, KB, LLM, METADATA, oneRoute, pluginConfig, reconfigure, refusal, send, startFilter } from "../../support/filter.js";
+import {
+  expectNoTrap,
+  hopgate,
+  KB,
+  LLM,
+  METADATA,
+  oneRoute,
+  pluginConfig,
+  reconfigure,
+  refusal,
+  send,
+  startFilter,
+} from "../../support/filter.js";
 
 /** What the one log line says about a configuration that is refused. */
 async function refused(config: string | Uint8Array): Promise<string> {
@@ -32,7 +44,10 @@ const full = {
   routes: [
     {
       hosts: [LLM, "*.llm.example.internal", "UPPER.Example.Internal."],
-      to: [{ backend: "llm", weight: 30 }, { backend: "plain", weight: 70 }],
+      to: [
+        { backend: "llm", weight: 30 },
+        { backend: "plain", weight: 70 },
+      ],
       sticky: "X-Session-Id",
     },
     { hosts: [KB], to: [{ backend: "kb", weight: 100 }], open: "callers are checked by AuthorizationPolicy kb" },
@@ -69,10 +84,34 @@ describe("accepted", () => {
     ["a hop of 63 bytes", { hop: "a".repeat(63), routes: [], backends: {} }],
     ["identity without fields", oneRoute({ token: { audience: "https://a.example" } }, { identity: {} })],
     ["identity off", oneRoute({ token: { audience: "https://a.example" } }, { identity: { mode: "off" } })],
-    ["an inner hop that injects without open", pluginConfig({ edge: false, routes: [{ hosts: [KB], to: [{ backend: "kb", weight: 100 }] }] })],
-    ["a weight of 0", pluginConfig({ routes: [{ hosts: [LLM], to: [{ backend: "llm", weight: 0 }, { backend: "llm", weight: 100 }] }] })],
-    ["a hundred arms", pluginConfig({ routes: [{ hosts: [LLM], to: Array.from({ length: 100 }, () => ({ backend: "llm", weight: 1 })) }] })],
-    ["a host and its wildcard", pluginConfig({ routes: [{ hosts: [LLM, `*.${LLM}`], to: [{ backend: "llm", weight: 100 }] }] })],
+    [
+      "an inner hop that injects without open",
+      pluginConfig({ edge: false, routes: [{ hosts: [KB], to: [{ backend: "kb", weight: 100 }] }] }),
+    ],
+    [
+      "a weight of 0",
+      pluginConfig({
+        routes: [
+          {
+            hosts: [LLM],
+            to: [
+              { backend: "llm", weight: 0 },
+              { backend: "llm", weight: 100 },
+            ],
+          },
+        ],
+      }),
+    ],
+    [
+      "a hundred arms",
+      pluginConfig({
+        routes: [{ hosts: [LLM], to: Array.from({ length: 100 }, () => ({ backend: "llm", weight: 1 })) }],
+      }),
+    ],
+    [
+      "a host and its wildcard",
+      pluginConfig({ routes: [{ hosts: [LLM, `*.${LLM}`], to: [{ backend: "llm", weight: 100 }] }] }),
+    ],
     ["match service and reject", pluginConfig({ match: "service", unmatched: "reject" })],
     ["an audience of 1024 bytes", oneRoute({ token: { audience: "a".repeat(1024) } })],
   ])("%s", async (_name, config) => {
@@ -92,10 +131,14 @@ describe("accepted", () => {
 
   test("ten thousand hosts, found again", async () => {
     const host = (i: number): string => `h${i}.example.internal`;
-    const routes = Array.from({ length: 10_000 }, (_, i) => ({ hosts: [host(i)], to: [{ backend: `b${i % 100}`, weight: 100 }] }));
+    const routes = Array.from({ length: 10_000 }, (_, i) => ({
+      hosts: [host(i)],
+      to: [{ backend: `b${i % 100}`, weight: 100 }],
+    }));
     const backends = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`b${i}`, {}]));
     const proxy = await startFilter(pluginConfig({ routes, backends }));
-    for (const i of [0, 99, 5050, 9999]) expect(send(proxy, host(i)).requestHeader("x-hopgate-backend")).toBe(`b${i % 100}`);
+    for (const i of [0, 99, 5050, 9999])
+      expect(send(proxy, host(i)).requestHeader("x-hopgate-backend")).toBe(`b${i % 100}`);
   });
 });
 
@@ -171,7 +214,10 @@ describe("refused, naming path and reason", () => {
     [set("backends", []), "backends: must be an object"],
     [set("backends.llm", null), "backends.llm: must be an object"],
     [set("backends.kb.token", "https://a.example"), "backends.kb.token: must be an object"],
-    [set("backends.kb.token.header", "cookie"), "backends.kb.token.header: must be one of auto, authorization, x-serverless-authorization"],
+    [
+      set("backends.kb.token.header", "cookie"),
+      "backends.kb.token.header: must be one of auto, authorization, x-serverless-authorization",
+    ],
     [set("identity", "metadata"), "identity: must be an object"],
     [set("identity.mode", "none"), "identity.mode: must be one of metadata, impersonate, off"],
     [set("identity.timeoutMs", 0), `identity.timeoutMs: ${integer(1, 60_000)}`],
@@ -215,21 +261,47 @@ describe("refused, naming path and reason", () => {
     [set("routes.1.to.0.weight", 99), "routes[1].to: the weights must sum to 100"],
     [set("routes.0.to.1.weight", 71), "routes[0].to: the weights must sum to 100"],
     [set("routes.0.to", []), "routes[0].to: the weights must sum to 100"],
-    [set("routes.0.to", Array.from({ length: 101 }, (_, i) => ({ backend: "llm", weight: i < 100 ? 1 : 0 }))), "routes[0].to[100]: a route has at most 100 arms"],
+    [
+      set(
+        "routes.0.to",
+        Array.from({ length: 101 }, (_, i) => ({ backend: "llm", weight: i < 100 ? 1 : 0 })),
+      ),
+      "routes[0].to[100]: a route has at most 100 arms",
+    ],
     // Hosts.
     [set("routes.0.hosts", []), "routes[0].hosts: must list a host"],
-    ...["", "a..b", ".a", "-a", "a-", "a_b", "a b", "a:80", "*", "*.", "a.*.b", "**.a", "*a", "a%20b", "[::1]", "a".repeat(64), `${"a.".repeat(127)}a`, "é.example"].map(
-      (host): [string, string] => [
-        set("routes.0.hosts.1", host),
-        `routes[0].hosts[1]: ${host === "" ? "must not be empty" : "is not a valid host name"}`,
-      ],
-    ),
+    ...[
+      "",
+      "a..b",
+      ".a",
+      "-a",
+      "a-",
+      "a_b",
+      "a b",
+      "a:80",
+      "*",
+      "*.",
+      "a.*.b",
+      "**.a",
+      "*a",
+      "a%20b",
+      "[::1]",
+      "a".repeat(64),
+      `${"a.".repeat(127)}a`,
+      "é.example",
+    ].map((host): [string, string] => [
+      set("routes.0.hosts.1", host),
+      `routes[0].hosts[1]: ${host === "" ? "must not be empty" : "is not a valid host name"}`,
+    ]),
     [set("routes.1.hosts.0", LLM), "routes[1].hosts[0]: is listed twice"],
     [set("routes.1.hosts.0", LLM.toUpperCase()), "routes[1].hosts[0]: is listed twice"],
     [set("routes.1.hosts.0", `${LLM}.`), "routes[1].hosts[0]: is listed twice"],
     [set("routes.1.hosts.0", "*.LLM.example.internal."), "routes[1].hosts[0]: is listed twice"],
     // Security.
-    [set("routes.1.open", undefined), "routes[1]: injects a token at an edge: needs validate, or open with the reason why callers are not checked here"],
+    [
+      set("routes.1.open", undefined),
+      "routes[1]: injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
+    ],
     [set("backends.kb.token.audience", "a".repeat(1025)), "backends.kb.token.audience: must have at most 1024 bytes"],
     // Not in this version.
     [set("validate", "google"), "validate: validation of callers is not available in this version"],
@@ -254,7 +326,10 @@ describe("refused, naming path and reason", () => {
     ['\uFEFF{"hop":"a"}', "configuration: is not valid JSON at byte 0"],
     ['{"hop":"a","hop":"b"}', "configuration: has a duplicate name at byte 12"],
     ['{"hop":"a","\\u0068op":"b"}', "configuration: has a duplicate name at byte 12"],
-    [JSON.stringify(pluginConfig()).replace('"llm":{}', '"llm":{},"llm":{}'), "configuration: has a duplicate name at byte"],
+    [
+      JSON.stringify(pluginConfig()).replace('"llm":{}', '"llm":{},"llm":{}'),
+      "configuration: has a duplicate name at byte",
+    ],
     [`{"a":${"[".repeat(16)}${"]".repeat(16)}}`, "configuration: is nested deeper than 16 levels at byte 20"],
     ['{"hop":"\\ud800"}', "configuration: has text that is not valid UTF-8 or a wrong escape at byte 8"],
     ['{"hop":"\\x"}', "configuration: has text that is not valid UTF-8 or a wrong escape at byte 8"],
@@ -289,9 +364,12 @@ describe("refused, naming path and reason", () => {
   });
 
   test("one large object and then thousands of middling ones, in bounded time", async () => {
-    const names = (count: number): string => `{${Array.from({ length: count }, (_, i) => `"${i.toString(36)}":0`).join()}}`;
+    const names = (count: number): string =>
+      `{${Array.from({ length: count }, (_, i) => `"${i.toString(36)}":0`).join()}}`;
     const start = performance.now();
-    expect(await refused(`[${names(200_000)},${Array.from({ length: 10_000 }, () => names(17)).join()}]`)).toBe("configuration: must be an object");
+    expect(await refused(`[${names(200_000)},${Array.from({ length: 10_000 }, () => names(17)).join()}]`)).toBe(
+      "configuration: must be an object",
+    );
     expect(performance.now() - start).toBeLessThan(8000);
   });
 });
@@ -354,10 +432,24 @@ describe("a change of configuration", () => {
 
   test("two plugins in one VM never mix", async () => {
     const proxy = await startFilter(pluginConfig({ hop: "one" }));
-    proxy.configure({ name: "other", config: JSON.stringify(pluginConfig({ hop: "two", routes: [], unmatched: "reject" })) });
+    proxy.configure({
+      name: "other",
+      config: JSON.stringify(pluginConfig({ hop: "two", routes: [], unmatched: "reject" })),
+    });
     for (let i = 0; i < 3; i++) {
       expect(send(proxy, LLM).requestHeader("x-hopgate-path")).toBe("one");
-      expect(refusal(proxy.stream({ plugin: "other", headers: [[":method", "GET"], [":path", "/"], [":authority", LLM]] }))).toBe("route_unmatched");
+      expect(
+        refusal(
+          proxy.stream({
+            plugin: "other",
+            headers: [
+              [":method", "GET"],
+              [":path", "/"],
+              [":authority", LLM],
+            ],
+          }),
+        ),
+      ).toBe("route_unmatched");
     }
   });
 });

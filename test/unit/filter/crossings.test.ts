@@ -17,7 +17,12 @@ const RECORD = "env.proxy_record_metric";
 const BASE = { [CLOCK]: 4, [PAIRS]: 1, [COUNT]: 1, [RECORD]: 4 };
 
 /** Host calls of the second of two equal requests: the first one defines the metrics. */
-function crossings(proxy: Emulator, authority: string, request: Headers = [], response: Headers = []): Record<string, number> {
+function crossings(
+  proxy: Emulator,
+  authority: string,
+  request: Headers = [],
+  response: Headers = [],
+): Record<string, number> {
   const one = (): void => void answered(send(proxy, authority, request), response);
   one();
   const calls = proxy.vm(0).hostCalls;
@@ -50,11 +55,17 @@ describe("a request", () => {
 
   test("at an inner hop with another behind it", async () => {
     const proxy = await warmFilter(oneRoute({ through: "agents" }, { edge: false }));
-    expect(crossings(proxy, KB, [], [["x-hopgate-timing", "agents;dur=1.000"]])).toEqual({ ...BASE, [REPLACE]: 3, [READ]: 1 });
+    expect(crossings(proxy, KB, [], [["x-hopgate-timing", "agents;dur=1.000"]])).toEqual({
+      ...BASE,
+      [REPLACE]: 3,
+      [READ]: 1,
+    });
   });
 
   test("at a waypoint: the service is one property more", async () => {
-    const proxy = await warmFilter(oneRoute({}, { edge: false, match: "service" }), { properties: { "xds.filter_chain_name": `a|80|http|${KB}` } });
+    const proxy = await warmFilter(oneRoute({}, { edge: false, match: "service" }), {
+      properties: { "xds.filter_chain_name": `a|80|http|${KB}` },
+    });
     expect(crossings(proxy, "any.example")).toEqual({ ...BASE, [REPLACE]: 3, ["env.proxy_get_property"]: 1 });
   });
 
@@ -69,7 +80,11 @@ describe("a request", () => {
   });
 
   test("with forged headers: one removal each", async () => {
-    const forged: Headers = [["x-hopgate-backend", "a"], ["x-hopgate-caller", "b"], ["x-hopgate-c", "d"]];
+    const forged: Headers = [
+      ["x-hopgate-backend", "a"],
+      ["x-hopgate-caller", "b"],
+      ["x-hopgate-c", "d"],
+    ];
     expect(crossings(await warmFilter(), LLM, forged)).toEqual({ ...BASE, [REPLACE]: 2, [REMOVE]: 1 + 3 });
   });
 

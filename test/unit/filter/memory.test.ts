@@ -5,7 +5,18 @@
 import { expect, test } from "vitest";
 import type { Emulator } from "../../../shim/emulator/emulator.js";
 import type { Headers } from "../../../shim/emulator/pairs.js";
-import { answerAll, answered, expectNoTrap, KB, LLM, pluginConfig, reconfigure, send, startFilter, warmFilter } from "../../support/filter.js";
+import {
+  answerAll,
+  answered,
+  expectNoTrap,
+  KB,
+  LLM,
+  pluginConfig,
+  reconfigure,
+  send,
+  startFilter,
+  warmFilter,
+} from "../../support/filter.js";
 
 const LONG = process.env["HOPGATE_LONG"] === "1";
 const STREAMS = LONG ? 1_000_000 : 200_000;
@@ -28,7 +39,12 @@ function expectFlat(pages: number[]): void {
 
 test(`${STREAMS} streams of every kind`, { timeout: 300_000 }, async () => {
   const proxy = await warmFilter(pluginConfig({ unmatched: "reject", timing: { expose: "always" } }));
-  const forged: Headers = [["x-hopgate-backend", "a"], ["x-hopgate-x", "b"], ["authorization", "c"], ["x-serverless-authorization", "d"]];
+  const forged: Headers = [
+    ["x-hopgate-backend", "a"],
+    ["x-hopgate-x", "b"],
+    ["authorization", "c"],
+    ["x-serverless-authorization", "d"],
+  ];
   let second = 0;
   const pages = pagesByTenth(proxy, STREAMS, (i) => {
     const kind = i % 8;
@@ -82,7 +98,10 @@ test("ten thousand requests at once, and again", { timeout: 60_000 }, async () =
 test(`${CONFIGURATIONS} configurations, with streams that outlive theirs`, { timeout: 300_000 }, async () => {
   const proxy = await startFilter();
   const config = (i: number): string => {
-    const routes = Array.from({ length: 40 }, (_, k) => ({ hosts: [`h${k}.v${i}.example`, `*.h${k}.v${i}.example`], to: [{ backend: "llm", weight: 100 }] }));
+    const routes = Array.from({ length: 40 }, (_, k) => ({
+      hosts: [`h${k}.v${i}.example`, `*.h${k}.v${i}.example`],
+      to: [{ backend: "llm", weight: 100 }],
+    }));
     return JSON.stringify(pluginConfig({ routes: [...pluginConfig().routes, ...routes] }));
   };
   const pages = pagesByTenth(proxy, CONFIGURATIONS, (i) => {

@@ -1,9 +1,21 @@
 import { describe, expect, test } from "vitest";
 import type { Emulator } from "../../../shim/emulator/emulator.js";
-import { answerAll, answered, KB, LLM, pluginConfig, reconfigure, send, startFilter, warmFilter } from "../../support/filter.js";
+import {
+  answerAll,
+  answered,
+  KB,
+  LLM,
+  pluginConfig,
+  reconfigure,
+  send,
+  startFilter,
+  warmFilter,
+} from "../../support/filter.js";
 
-const requests = (backend: string, result: string): string => `hopgate_requests.hop=.=ingress;.;backend=.=${backend};.;result=.=${result};.;`;
-const histogram = (what: string, backend: string): string => `hopgate_${what}_us.hop=.=ingress;.;backend=.=${backend};.;`;
+const requests = (backend: string, result: string): string =>
+  `hopgate_requests.hop=.=ingress;.;backend=.=${backend};.;result=.=${result};.;`;
+const histogram = (what: string, backend: string): string =>
+  `hopgate_${what}_us.hop=.=ingress;.;backend=.=${backend};.;`;
 const fetches = (result: string): string => `hopgate_token_fetches.hop=.=ingress;.;result=.=${result};.;`;
 const waits = (result: string): string => `hopgate_token_waits.hop=.=ingress;.;result=.=${result};.;`;
 
@@ -139,7 +151,12 @@ test("no label holds a byte of a request", async () => {
   const proxy = await warmFilter();
   const canary = "canary";
   for (const host of [`${canary}.example`, LLM, KB, `${canary},x`]) {
-    const stream = send(proxy, host, [["x-request-id", canary], ["authorization", canary], ["x-hopgate-backend", canary], ["x-hopgate-path", canary]]);
+    const stream = send(proxy, host, [
+      ["x-request-id", canary],
+      ["authorization", canary],
+      ["x-hopgate-backend", canary],
+      ["x-hopgate-path", canary],
+    ]);
     if (!stream.ended) answered(stream, [["x-hopgate-timing", `${canary};dur=1.0`]]);
   }
   expect(JSON.stringify(proxy.metrics())).not.toContain(canary);

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { Headers } from "../../../shim/emulator/pairs.js";
-import { KB, LLM, METADATA, pluginConfig, requestTo, send, startFilter, valueOf, warmFilter } from "../../support/filter.js";
+import {
+  KB,
+  LLM,
+  METADATA,
+  pluginConfig,
+  requestTo,
+  send,
+  startFilter,
+  valueOf,
+  warmFilter,
+} from "../../support/filter.js";
 
 describe("the filter's own answer", () => {
   test("is a problem document with its code, and timed like any other", async () => {
@@ -54,7 +64,9 @@ describe("the filter's own answer", () => {
 
   test("has no body for HEAD", async () => {
     const proxy = await startFilter(pluginConfig({ unmatched: "reject" }));
-    const stream = proxy.stream({ headers: requestTo("other.example").map(([name, value]) => [name, name === ":method" ? "HEAD" : value] as const) });
+    const stream = proxy.stream({
+      headers: requestTo("other.example").map(([name, value]) => [name, name === ":method" ? "HEAD" : value] as const),
+    });
     expect(stream.response?.status).toBe(404);
     expect(stream.response?.body).toHaveLength(0);
   });
@@ -68,7 +80,10 @@ describe("the filter's own answer", () => {
 
   test("echoes nothing of the request", async () => {
     const proxy = await warmFilter(pluginConfig({ unmatched: "reject" }), { clusters: { [METADATA]: "ok" } });
-    const stream = send(proxy, "canary-value.example", [["authorization", "canary-value"], ["x-request-id", "canary-value"]]);
+    const stream = send(proxy, "canary-value.example", [
+      ["authorization", "canary-value"],
+      ["x-request-id", "canary-value"],
+    ]);
     const { headers, body } = stream.response ?? { headers: [], body: Buffer.alloc(0) };
     expect(JSON.stringify(headers) + body.toString()).not.toContain("canary-value");
     expect(valueOf(headers, "x-hopgate-error")).toBe("route_unmatched");
@@ -76,8 +91,17 @@ describe("the filter's own answer", () => {
 
   test("of an upstream with the same status is left as it is", async () => {
     const stream = send(await startFilter(), LLM);
-    const response = stream.respond([[":status", "404"], ["content-type", "text/html"]], { body: "gone" });
-    expect(response?.headers).toEqual([[":status", "404"], ["content-type", "text/html"]]);
+    const response = stream.respond(
+      [
+        [":status", "404"],
+        ["content-type", "text/html"],
+      ],
+      { body: "gone" },
+    );
+    expect(response?.headers).toEqual([
+      [":status", "404"],
+      ["content-type", "text/html"],
+    ]);
     expect(response?.body.toString()).toBe("gone");
   });
 });

@@ -3,7 +3,18 @@ import { describe, expect, test } from "vitest";
 import type { Emulator } from "../../../shim/emulator/emulator.js";
 import type { Headers } from "../../../shim/emulator/pairs.js";
 import type { PluginConfig, PluginRoute } from "../../../shim/render/plugin-config.js";
-import { answered, expectNoTrap, KB, LLM, pluginConfig, refusal, requestTo, send, startFilter, warmFilter } from "../../support/filter.js";
+import {
+  answered,
+  expectNoTrap,
+  KB,
+  LLM,
+  pluginConfig,
+  refusal,
+  requestTo,
+  send,
+  startFilter,
+  warmFilter,
+} from "../../support/filter.js";
 
 /** A configuration that leads each of these hosts to the backend of that name. */
 function routesTo(hosts: Record<string, string>, fields: Partial<PluginConfig> = {}): PluginConfig {
@@ -62,11 +73,49 @@ describe("by host", () => {
   });
 
   test.each([
-    "", ".", "..", "a..example", ".a.example", "a.example..", "a.example,b.example", "a.example, a.example", "user@a.example",
-    "user:pw@a.example", "a%2eexample", "a.example:", "a.example:0", "a.example:65536", "a.example:123456", "a.example:8o", "a.example:80:80",
-    "a.example:-1", "a.example: 80", " a.example", "a.example ", "a example", "a.example/", "a.example?x", "a.example#x", "http://a.example",
-    "[::1", "[]", "[:]", "[::1%25eth0]", "[::1]x", "[::1]:", "[::1]:0", "[a.example]", "[fa.ce]", "[fa.ce]:80", "a".repeat(254), "*.a.example", "a.example\\", "a\0.example",
-    "a\t.example", "a\"b.example", `[${"1:".repeat(23)}1]`,
+    "",
+    ".",
+    "..",
+    "a..example",
+    ".a.example",
+    "a.example..",
+    "a.example,b.example",
+    "a.example, a.example",
+    "user@a.example",
+    "user:pw@a.example",
+    "a%2eexample",
+    "a.example:",
+    "a.example:0",
+    "a.example:65536",
+    "a.example:123456",
+    "a.example:8o",
+    "a.example:80:80",
+    "a.example:-1",
+    "a.example: 80",
+    " a.example",
+    "a.example ",
+    "a example",
+    "a.example/",
+    "a.example?x",
+    "a.example#x",
+    "http://a.example",
+    "[::1",
+    "[]",
+    "[:]",
+    "[::1%25eth0]",
+    "[::1]x",
+    "[::1]:",
+    "[::1]:0",
+    "[a.example]",
+    "[fa.ce]",
+    "[fa.ce]:80",
+    "a".repeat(254),
+    "*.a.example",
+    "a.example\\",
+    "a\0.example",
+    "a\t.example",
+    'a"b.example',
+    `[${"1:".repeat(23)}1]`,
   ])("%j is refused", async (authority) => {
     const proxy = await startFilter(routesTo({ ...hosts, "fa.ce": "hexadecimal" }));
     const stream = send(proxy, authority);
@@ -82,7 +131,16 @@ describe("by host", () => {
 
   test("a request without an authority is refused", async () => {
     const proxy = await startFilter();
-    expect(refusal(proxy.stream({ headers: [[":method", "GET"], [":path", "/"]] }))).toBe("host_invalid");
+    expect(
+      refusal(
+        proxy.stream({
+          headers: [
+            [":method", "GET"],
+            [":path", "/"],
+          ],
+        }),
+      ),
+    ).toBe("host_invalid");
   });
 
   test("253 bytes of host still match", async () => {
@@ -97,7 +155,8 @@ describe("by host", () => {
     const label = fc.constantFrom("a", "b", "c", "aa", "a-b");
     const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join("."));
     const pattern = fc.tuple(fc.boolean(), name).map(([wild, host]) => (wild ? `*.${host}` : host));
-    const patterns = fc.sample(fc.uniqueArray(pattern, { minLength: 60, maxLength: 60 }), { numRuns: 1, seed: 3 })[0] ?? [];
+    const patterns =
+      fc.sample(fc.uniqueArray(pattern, { minLength: 60, maxLength: 60 }), { numRuns: 1, seed: 3 })[0] ?? [];
     const proxy = await startFilter(routesTo(Object.fromEntries(patterns.map((host, i) => [host, `b${i}`]))));
     const expected = (host: string): string => {
       const suffixes = patterns.filter((p) => p.startsWith("*.") && host.endsWith(p.slice(1)));
@@ -145,16 +204,25 @@ describe("by service, at a waypoint", () => {
 
   test("another service is unmatched, whatever the host header says", async () => {
     const proxy = await startFilter(config({ unmatched: "reject" }));
-    for (const name of ["inbound-vip|80|http|other.demo.svc.cluster.local", "default", `${WEB}|x`, `x${WEB}`, WEB.toUpperCase()]) {
+    for (const name of [
+      "inbound-vip|80|http|other.demo.svc.cluster.local",
+      "default",
+      `${WEB}|x`,
+      `x${WEB}`,
+      WEB.toUpperCase(),
+    ]) {
       expect(refusal(proxy.stream({ headers: requestTo(WEB), properties: chain(name) }))).toBe("route_unmatched");
     }
   });
 
-  test.each([{}, chain(""), chain("inbound-vip|80|http|"), chain("x".repeat(5000))])("without a service there is no answer (%#)", async (properties) => {
-    const proxy = await startFilter(config());
-    expect(refusal(proxy.stream({ headers: requestTo(WEB), properties }))).toBe("host_invalid");
-    expectNoTrap(proxy);
-  });
+  test.each([{}, chain(""), chain("inbound-vip|80|http|"), chain("x".repeat(5000))])(
+    "without a service there is no answer (%#)",
+    async (properties) => {
+      const proxy = await startFilter(config());
+      expect(refusal(proxy.stream({ headers: requestTo(WEB), properties }))).toBe("host_invalid");
+      expectNoTrap(proxy);
+    },
+  );
 
   test("the name of the chain alone is the service too", async () => {
     const proxy = await startFilter(config());
@@ -189,7 +257,11 @@ describe("between arms", () => {
     ["the request id", "x-session-id", "x-request-id"],
     ["a counter", undefined, undefined],
   ])("the weights hold by %s", async (_name, sticky, header) => {
-    for (const weights of [[10, 90], [25, 25, 50], [1, 1, 1, 97]]) {
+    for (const weights of [
+      [10, 90],
+      [25, 25, 50],
+      [1, 1, 1, 97],
+    ]) {
       const proxy = await startFilter(split(sticky, weights));
       const seen = counts(proxy, header, 5000);
       // Three degrees of freedom at most: 16.3 would be seen once in a thousand; the inputs are fixed.
@@ -198,7 +270,12 @@ describe("between arms", () => {
   });
 
   test("an arm of weight 0 gets nothing, wherever it stands", async () => {
-    for (const weights of [[0, 100], [100, 0], [50, 0, 50], [0, 0, 100]]) {
+    for (const weights of [
+      [0, 100],
+      [100, 0],
+      [50, 0, 50],
+      [0, 0, 100],
+    ]) {
       const seen = counts(await startFilter(split("x-session-id", weights)), "x-session-id", 500);
       weights.forEach((weight, i) => expect(seen.has(`b${i}`)).toBe(weight > 0));
     }
@@ -237,7 +314,9 @@ describe("between arms", () => {
   test("the token is that of the arm", async () => {
     const audiences = ["https://a.example", "https://b.example"];
     const config = pluginConfig({
-      routes: [{ hosts: [KB], to: audiences.map((_, i) => ({ backend: `b${i}`, weight: 50 })), sticky: "x-id", open: "x" }],
+      routes: [
+        { hosts: [KB], to: audiences.map((_, i) => ({ backend: `b${i}`, weight: 50 })), sticky: "x-id", open: "x" },
+      ],
       backends: Object.fromEntries(audiences.map((audience, i) => [`b${i}`, { token: { audience } }])),
     });
     const proxy = await warmFilter(config);
@@ -260,24 +339,48 @@ describe("a bypassed path", () => {
     timing: { expose: "always" },
   });
   const at = (proxy: Emulator, path: string, authority = KB): ReturnType<Emulator["stream"]> =>
-    proxy.stream({ headers: [[":method", "GET"], [":path", path], [":authority", authority], ["x-hopgate-backend", "llm"], ["x-serverless-authorization", "x"]] });
+    proxy.stream({
+      headers: [
+        [":method", "GET"],
+        [":path", path],
+        [":authority", authority],
+        ["x-hopgate-backend", "llm"],
+        ["x-serverless-authorization", "x"],
+      ],
+    });
 
-  test.each(["/healthz/ready", "/healthz/ready?verbose", "/healthz/ready?"])("%s is not routed, stamped, timed, counted or given a token, but sanitised", async (path) => {
-    const proxy = await warmFilter(config);
-    const stream = at(proxy, path);
-    expect(stream.requestHeaders).toEqual([[":method", "GET"], [":path", path], [":authority", KB], ["x-serverless-authorization", "x"]]);
-    expect(answered(stream, [["x-hopgate-timing", "a;dur=1.0"]]).headers).toEqual([[":status", "200"], ["x-hopgate-timing", "a;dur=1.0"]]);
-    expect(Object.keys(proxy.metrics().histograms)).toEqual([]);
-    expect(Object.keys(proxy.metrics().counters).filter((name) => name.startsWith("hopgate_requests"))).toEqual([]);
-  });
-
-  test.each(["/healthz/ready/", "/healthz/readyx", "/healthz/read", "/Healthz/ready", "//healthz/ready", "/healthz/ready#x", "/healthz%2Fready"])(
-    "%s is another path",
+  test.each(["/healthz/ready", "/healthz/ready?verbose", "/healthz/ready?"])(
+    "%s is not routed, stamped, timed, counted or given a token, but sanitised",
     async (path) => {
       const proxy = await warmFilter(config);
-      expect(at(proxy, path).requestHeader("x-hopgate-backend")).toBe("kb");
+      const stream = at(proxy, path);
+      expect(stream.requestHeaders).toEqual([
+        [":method", "GET"],
+        [":path", path],
+        [":authority", KB],
+        ["x-serverless-authorization", "x"],
+      ]);
+      expect(answered(stream, [["x-hopgate-timing", "a;dur=1.0"]]).headers).toEqual([
+        [":status", "200"],
+        ["x-hopgate-timing", "a;dur=1.0"],
+      ]);
+      expect(Object.keys(proxy.metrics().histograms)).toEqual([]);
+      expect(Object.keys(proxy.metrics().counters).filter((name) => name.startsWith("hopgate_requests"))).toEqual([]);
     },
   );
+
+  test.each([
+    "/healthz/ready/",
+    "/healthz/readyx",
+    "/healthz/read",
+    "/Healthz/ready",
+    "//healthz/ready",
+    "/healthz/ready#x",
+    "/healthz%2Fready",
+  ])("%s is another path", async (path) => {
+    const proxy = await warmFilter(config);
+    expect(at(proxy, path).requestHeader("x-hopgate-backend")).toBe("kb");
+  });
 
   test("holds for its hosts alone, if it names some", async () => {
     const proxy = await warmFilter(config);
@@ -305,9 +408,23 @@ describe("backends.X.authority", () => {
 
 test("any bytes in any header: routed or refused, never a trap", async () => {
   const proxy = await startFilter(pluginConfig({ edge: false, bypass: [{ path: "/healthz" }] }));
-  const text = fc.string({ unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 40 });
+  const text = fc.string({
+    unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)),
+    maxLength: 40,
+  });
   const name = fc.oneof(
-    fc.constantFrom(":authority", ":path", ":method", "host", "upgrade", "x-request-id", "authorization", "x-hopgate-path", "x-hopgate-backend", "x-hopgate-trace"),
+    fc.constantFrom(
+      ":authority",
+      ":path",
+      ":method",
+      "host",
+      "upgrade",
+      "x-request-id",
+      "authorization",
+      "x-hopgate-path",
+      "x-hopgate-backend",
+      "x-hopgate-trace",
+    ),
     text.filter((value) => value.length > 0),
   );
   const headers = fc.array(fc.tuple(name, text), { maxLength: 30 });

@@ -19,7 +19,10 @@ const own = (headers: Headers | undefined): Headers => headers?.filter(([name]) 
 describe("an edge", () => {
   test("removes everything that looks like ours, and says itself what is true", async () => {
     const stream = send(await startFilter(), LLM, FORGED);
-    expect(own(stream.requestHeaders)).toEqual([["x-hopgate-path", "ingress"], ["x-hopgate-backend", "llm"]]);
+    expect(own(stream.requestHeaders)).toEqual([
+      ["x-hopgate-path", "ingress"],
+      ["x-hopgate-backend", "llm"],
+    ]);
     expect(stream.requestHeaders).toContainEqual(["x-hopgat", "not ours"]);
     expect(stream.requestHeaders).toContainEqual(["x-hopgatex", "not ours"]);
   });
@@ -34,7 +37,15 @@ describe("an edge", () => {
     const proxy = await startFilter();
     expect(own(send(proxy, LLM, many(16)).requestHeaders)).toHaveLength(2);
     expect(refusal(send(proxy, LLM, many(17)))).toBe("host_invalid");
-    expect(refusal(send(proxy, LLM, Array.from({ length: 17 }, () => ["x-hopgate-backend", "kb"] as const)))).toBe("host_invalid");
+    expect(
+      refusal(
+        send(
+          proxy,
+          LLM,
+          Array.from({ length: 17 }, () => ["x-hopgate-backend", "kb"] as const),
+        ),
+      ),
+    ).toBe("host_invalid");
   });
 
   test("among 500 other headers", async () => {
@@ -84,7 +95,9 @@ describe("an inbound x-serverless-authorization", () => {
   const credential: Headers = [["x-serverless-authorization", "Bearer callers"]];
 
   test("stays where nothing is injected", async () => {
-    expect(send(await startFilter(), LLM, credential).requestHeader("x-serverless-authorization")).toBe("Bearer callers");
+    expect(send(await startFilter(), LLM, credential).requestHeader("x-serverless-authorization")).toBe(
+      "Bearer callers",
+    );
   });
 
   test("never gets through where a token is injected, also if it is not there yet", async () => {

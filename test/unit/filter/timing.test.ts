@@ -3,7 +3,17 @@ import { describe, expect, test } from "vitest";
 import type { Emulator } from "../../../shim/emulator/emulator.js";
 import type { Headers } from "../../../shim/emulator/pairs.js";
 import type { PluginConfig } from "../../../shim/render/plugin-config.js";
-import { answerAll, answered, KB, LLM, oneRoute, pluginConfig, send, startFilter, valueOf } from "../../support/filter.js";
+import {
+  answerAll,
+  answered,
+  KB,
+  LLM,
+  oneRoute,
+  pluginConfig,
+  send,
+  startFilter,
+  valueOf,
+} from "../../support/filter.js";
 
 const INNER = "x-hopgate-timing";
 
@@ -72,22 +82,49 @@ describe("who is told", () => {
     ["an edge, by default", { timing: {} }, [], undefined],
     ["an edge, always", { timing: { expose: "always" } }, [], "server-timing"],
     ["an edge, trace, without the header", { timing: { expose: "trace", key: "k" } }, [], undefined],
-    ["an edge, trace, with the key", { timing: { expose: "trace", key: "k" } }, [["x-hopgate-trace", "k"]], "server-timing"],
-    ["an edge, trace, with a longer key", { timing: { expose: "trace", key: "k" } }, [["x-hopgate-trace", "kk"]], undefined],
-    ["an edge, trace, with the key in another case", { timing: { expose: "trace", key: "k" } }, [["x-hopgate-trace", "K"]], undefined],
-    ["an edge, trace, with an empty key", { timing: { expose: "trace", key: "k" } }, [["x-hopgate-trace", ""]], undefined],
+    [
+      "an edge, trace, with the key",
+      { timing: { expose: "trace", key: "k" } },
+      [["x-hopgate-trace", "k"]],
+      "server-timing",
+    ],
+    [
+      "an edge, trace, with a longer key",
+      { timing: { expose: "trace", key: "k" } },
+      [["x-hopgate-trace", "kk"]],
+      undefined,
+    ],
+    [
+      "an edge, trace, with the key in another case",
+      { timing: { expose: "trace", key: "k" } },
+      [["x-hopgate-trace", "K"]],
+      undefined,
+    ],
+    [
+      "an edge, trace, with an empty key",
+      { timing: { expose: "trace", key: "k" } },
+      [["x-hopgate-trace", ""]],
+      undefined,
+    ],
     ["an edge, trace, without a key configured", { timing: { expose: "trace" } }, [["x-hopgate-trace", ""]], undefined],
     ["an edge, never, with the key", { timing: { expose: "never", key: "k" } }, [["x-hopgate-trace", "k"]], undefined],
     ["an inner hop, never", { edge: false, timing: { expose: "never" } }, [], INNER],
     ["an inner hop, always", { edge: false, timing: { expose: "always" } }, [], "server-timing"],
-    ["an inner hop, trace, with the key", { edge: false, timing: { expose: "trace", key: "k" } }, [["x-hopgate-trace", "k"]], "server-timing"],
+    [
+      "an inner hop, trace, with the key",
+      { edge: false, timing: { expose: "trace", key: "k" } },
+      [["x-hopgate-trace", "k"]],
+      "server-timing",
+    ],
     ["an inner hop, trace, without", { edge: false, timing: { expose: "trace", key: "k" } }, [], INNER],
   ];
 
   test.each(rows)("%s", async (_name, fields, request, expected) => {
     const headers = timed(await startFilter(hop(fields)), 1, [], request);
     for (const name of ["server-timing", INNER]) {
-      expect(valueOf(headers, name)).toBe(name === expected ? "ingress;dur=1.000, ingress-upstream;dur=1.000" : undefined);
+      expect(valueOf(headers, name)).toBe(
+        name === expected ? "ingress;dur=1.000, ingress-upstream;dur=1.000" : undefined,
+      );
     }
   });
 
@@ -120,15 +157,24 @@ describe("what is behind", () => {
     expect(headers.filter(([name]) => name === INNER)).toEqual([[INNER, `${agents}, ${mine}`]]);
   });
 
-  test.each([["edge", {}], ["inner", { edge: false, timing: {} }]] as const)("a service's is dropped (%s)", async (_name, fields) => {
-    const headers = timed(await startFilter(hop(fields)), 1, [[INNER, "forged;dur=1.000"], [INNER, "forged;dur=2.000"]]);
+  test.each([
+    ["edge", {}],
+    ["inner", { edge: false, timing: {} }],
+  ] as const)("a service's is dropped (%s)", async (_name, fields) => {
+    const headers = timed(await startFilter(hop(fields)), 1, [
+      [INNER, "forged;dur=1.000"],
+      [INNER, "forged;dur=2.000"],
+    ]);
     expect(JSON.stringify(headers)).not.toContain("forged");
     expect(JSON.stringify(headers)).toContain(mine);
   });
 
   test("an edge that tells nobody removes it in any case", async () => {
     for (const through of [true, false]) {
-      const headers = timed(await startFilter(hop({ timing: {} }, through)), 1, [[INNER, agents], [INNER, agents]]);
+      const headers = timed(await startFilter(hop({ timing: {} }, through)), 1, [
+        [INNER, agents],
+        [INNER, agents],
+      ]);
       expect(headers).toEqual([[":status", "200"]]);
     }
   });
@@ -139,10 +185,33 @@ describe("what is behind", () => {
   });
 
   test.each([
-    "", " ", "agents", "agents;dur", "agents;dur=", "agents;dur=1", "agents;dur=.5", "agents;dur=1.", "agents;dur=-1.0", "agents;dur=1e3", "agents;dur=1.0;x",
-    "agents;dur=1.0 ", " agents;dur=1.0", "agents;dur=1.0,b;dur=1.0", "agents;dur=1.0,  b;dur=1.0", "agents;dur=1.0, ", ",", "Agents;dur=1.0", "a_b;dur=1.0",
-    "agents; dur=1.0", "agents;desc=\"x\";dur=1.0", "agents;dur=1.0\r\nx: y", ";dur=1.0", "\xff;dur=1.0", "agents;dur=1.0\0",
-    `${"a;dur=1.0, ".repeat(300)}a;dur=1.0`, "a".repeat(70_000),
+    "",
+    " ",
+    "agents",
+    "agents;dur",
+    "agents;dur=",
+    "agents;dur=1",
+    "agents;dur=.5",
+    "agents;dur=1.",
+    "agents;dur=-1.0",
+    "agents;dur=1e3",
+    "agents;dur=1.0;x",
+    "agents;dur=1.0 ",
+    " agents;dur=1.0",
+    "agents;dur=1.0,b;dur=1.0",
+    "agents;dur=1.0,  b;dur=1.0",
+    "agents;dur=1.0, ",
+    ",",
+    "Agents;dur=1.0",
+    "a_b;dur=1.0",
+    "agents; dur=1.0",
+    'agents;desc="x";dur=1.0',
+    "agents;dur=1.0\r\nx: y",
+    ";dur=1.0",
+    "\xff;dur=1.0",
+    "agents;dur=1.0\0",
+    `${"a;dur=1.0, ".repeat(300)}a;dur=1.0`,
+    "a".repeat(70_000),
   ])("a report of another shape is dropped whole: %.60j", async (report) => {
     const proxy = await startFilter(hop({}, true));
     expect(valueOf(timed(proxy, 1, [[INNER, report]]), "server-timing")).toBe(mine);
@@ -150,7 +219,10 @@ describe("what is behind", () => {
   });
 
   test("a report of the longest shape is passed on, and eight hops of the longest names fit", async () => {
-    const entries = Array.from({ length: 8 }, (_, i) => `${"h".repeat(62)}${i}`).flatMap((name) => [`${name};dur=99999999.999`, `${name}-upstream;dur=99999999.999`]);
+    const entries = Array.from({ length: 8 }, (_, i) => `${"h".repeat(62)}${i}`).flatMap((name) => [
+      `${name};dur=99999999.999`,
+      `${name}-upstream;dur=99999999.999`,
+    ]);
     const report = entries.join(", ");
     const proxy = await startFilter(hop({ hop: "i".repeat(63) }, true));
     expect(valueOf(timed(proxy, 1, [[INNER, report]]), "server-timing")?.startsWith(`${report}, iii`)).toBe(true);
@@ -159,7 +231,9 @@ describe("what is behind", () => {
   test("any well-formed report survives, byte by byte", async () => {
     const proxy = await startFilter(hop({}, true));
     const name = fc.stringMatching(/^[a-z0-9-]{1,20}$/);
-    const entry = fc.tuple(name, fc.nat(), fc.nat(999_999)).map(([hopName, whole, fraction]) => `${hopName};dur=${whole}.${fraction}`);
+    const entry = fc
+      .tuple(name, fc.nat(), fc.nat(999_999))
+      .map(([hopName, whole, fraction]) => `${hopName};dur=${whole}.${fraction}`);
     fc.assert(
       fc.property(fc.array(entry, { minLength: 1, maxLength: 20 }), (entries) => {
         const report = entries.join(", ");
@@ -183,11 +257,16 @@ describe("the filter's own answers", () => {
     proxy.advance(30);
     proxy.calls[0]?.fail();
     proxy.advance(30);
-    expect(stream.responseHeader(INNER)).toBe("ingress;dur=40.000, ingress-upstream;dur=0.000, ingress-wait;dur=40.000");
+    expect(stream.responseHeader(INNER)).toBe(
+      "ingress;dur=40.000, ingress-upstream;dur=0.000, ingress-wait;dur=40.000",
+    );
   });
 
   test("are not taken for the report of a hop behind", async () => {
-    const proxy = await startFilter(oneRoute({ token: { audience: "https://a.example" }, through: "agents" }, { timing: { expose: "always" } }), { clusters: {} });
+    const proxy = await startFilter(
+      oneRoute({ token: { audience: "https://a.example" }, through: "agents" }, { timing: { expose: "always" } }),
+      { clusters: {} },
+    );
     proxy.advance(20);
     expect(send(proxy, KB).responseHeader("server-timing")).toBe("ingress;dur=0.000, ingress-upstream;dur=0.000");
   });

@@ -80,7 +80,11 @@ describe("the fetch", () => {
   test("is one for each audience, and a request gets the token of its own backend", async () => {
     const audiences = ["https://a.example", "https://a.example.evil", "https://b.example"];
     const config = pluginConfig({
-      routes: audiences.map((_, i) => ({ hosts: [`h${i}.example`], to: [{ backend: `b${i}`, weight: 100 }], open: "x" })),
+      routes: audiences.map((_, i) => ({
+        hosts: [`h${i}.example`],
+        to: [{ backend: `b${i}`, weight: 100 }],
+        open: "x",
+      })),
       backends: Object.fromEntries(audiences.map((audience, i) => [`b${i}`, { token: { audience } }])),
     });
     const proxy = await startFilter(config);
@@ -121,14 +125,21 @@ describe("a cold request", () => {
     expect(streams.every((stream) => stream.paused)).toBe(true);
     const [token] = answerAll(proxy);
     proxy.advance(20);
-    expect(streams.map((stream) => stream.requestHeader("authorization"))).toEqual(streams.map(() => `Bearer ${token}`));
+    expect(streams.map((stream) => stream.requestHeader("authorization"))).toEqual(
+      streams.map(() => `Bearer ${token}`),
+    );
     expect(proxy.calls).toHaveLength(0);
     expect(proxy.metrics().counters["hopgate_token_waits.hop=.=ingress;.;result=.=released;.;"]).toBe(5);
   });
 
   test("holds its body back and loses none of it", async () => {
     const proxy = await startFilter();
-    const headers: Headers = [[":method", "POST"], [":path", "/"], [":authority", KB], [":scheme", "http"]];
+    const headers: Headers = [
+      [":method", "POST"],
+      [":path", "/"],
+      [":authority", KB],
+      [":scheme", "http"],
+    ];
     const stream = proxy.stream({ headers, endOfStream: false });
     stream.sendBody("one ");
     stream.sendBody("two", true);
@@ -167,19 +178,24 @@ describe("a cold request", () => {
     expectNoTrap(proxy);
   });
 
-  test.each(["missing", "no-endpoints"] as const)("is refused when the metadata cluster has or is: %s", async (state) => {
-    const proxy = await startFilter(pluginConfig(), { clusters: state === "missing" ? {} : { [METADATA]: state } });
-    const stream = send(proxy, KB);
-    proxy.advance(20);
-    expect(refusal(stream)).toBe("token_unavailable");
-    const result = state === "missing" ? "cluster_missing" : "no_endpoint";
-    expect(proxy.metrics().counters[`hopgate_token_fetches.hop=.=ingress;.;result=.=${result};.;`]).toBeGreaterThan(0);
-    // The cluster appears: the filter recovers by itself.
-    proxy.clusters.set(METADATA, "ok");
-    proxy.advance(2000);
-    answerAll(proxy);
-    expect(authorizationOf(proxy)).toMatch(/^Bearer ey/);
-  });
+  test.each(["missing", "no-endpoints"] as const)(
+    "is refused when the metadata cluster has or is: %s",
+    async (state) => {
+      const proxy = await startFilter(pluginConfig(), { clusters: state === "missing" ? {} : { [METADATA]: state } });
+      const stream = send(proxy, KB);
+      proxy.advance(20);
+      expect(refusal(stream)).toBe("token_unavailable");
+      const result = state === "missing" ? "cluster_missing" : "no_endpoint";
+      expect(proxy.metrics().counters[`hopgate_token_fetches.hop=.=ingress;.;result=.=${result};.;`]).toBeGreaterThan(
+        0,
+      );
+      // The cluster appears: the filter recovers by itself.
+      proxy.clusters.set(METADATA, "ok");
+      proxy.advance(2000);
+      answerAll(proxy);
+      expect(authorizationOf(proxy)).toMatch(/^Bearer ey/);
+    },
+  );
 
   test("is refused at once when as many wait as may", async () => {
     const proxy = await startFilter(pluginConfig(identity({ maxWaiters: 3 })));
@@ -201,7 +217,10 @@ describe("a cold request", () => {
     proxy.advance(20);
     answerAll(proxy);
     proxy.advance(20);
-    expect([first, last].map((stream) => stream.requestHeader("authorization")?.slice(0, 9))).toEqual(["Bearer ey", "Bearer ey"]);
+    expect([first, last].map((stream) => stream.requestHeader("authorization")?.slice(0, 9))).toEqual([
+      "Bearer ey",
+      "Bearer ey",
+    ]);
     expect(middle.requestHeaders).toBeUndefined();
     expectNoTrap(proxy);
   });
@@ -287,7 +306,10 @@ describe("the header", () => {
 
   test("replaces what the caller put into x-serverless-authorization, in any number", async () => {
     const proxy = await warmFilter();
-    const forged: Headers = [["x-serverless-authorization", "Bearer a"], ["X-Serverless-Authorization", "Bearer b"]];
+    const forged: Headers = [
+      ["x-serverless-authorization", "Bearer a"],
+      ["X-Serverless-Authorization", "Bearer b"],
+    ];
     const auto = send(proxy, KB, forged);
     expect(auto.requestHeaders?.filter(([name]) => name === "x-serverless-authorization")).toEqual([]);
     const both = send(proxy, KB, [...forged, ["authorization", "Basic abc"]]);
@@ -304,7 +326,10 @@ describe("the header", () => {
 
   test("is not added where the backend has no token, and the caller's is left alone there", async () => {
     const proxy = await warmFilter();
-    const stream = send(proxy, "llm.example.internal", [["x-serverless-authorization", "Bearer a"], ["authorization", "b"]]);
+    const stream = send(proxy, "llm.example.internal", [
+      ["x-serverless-authorization", "Bearer a"],
+      ["authorization", "b"],
+    ]);
     expect(stream.requestHeader("x-serverless-authorization")).toBe("Bearer a");
     expect(stream.requestHeader("authorization")).toBe("b");
   });
@@ -313,7 +338,13 @@ describe("the header", () => {
     [[["upgrade", "websocket"]], undefined],
     [[["upgrade", "WebSocket"]], undefined],
     [[["upgrade", "h2c"]], "upgrade_unsupported"],
-    [[["upgrade", "websocket"], ["upgrade", "h2c"]], "upgrade_unsupported"],
+    [
+      [
+        ["upgrade", "websocket"],
+        ["upgrade", "h2c"],
+      ],
+      "upgrade_unsupported",
+    ],
     [[["upgrade", "connect-udp"]], "upgrade_unsupported"],
     [[["upgrade", "websocket2"]], "upgrade_unsupported"],
   ] as const)("with %j the answer is %s", async (headers, expected) => {
@@ -327,7 +358,12 @@ describe("the header", () => {
 
   test("is never given to CONNECT", async () => {
     const proxy = await warmFilter();
-    const stream = proxy.stream({ headers: [[":method", "CONNECT"], [":authority", `${KB}:443`]] });
+    const stream = proxy.stream({
+      headers: [
+        [":method", "CONNECT"],
+        [":authority", `${KB}:443`],
+      ],
+    });
     expect(refusal(stream)).toBe("upgrade_unsupported");
   });
 });
@@ -338,12 +374,44 @@ describe("what the metadata server may answer", () => {
   const fetched = (result: string): string => `hopgate_token_fetches.hop=.=ingress;.;result=.=${result};.;`;
   const json = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const rows: [string, Headers, string, string][] = [
-    ["a 500", [[":status", "500"], ["metadata-flavor", "Google"]], idToken(), "bad_status"],
-    ["a 302", [[":status", "302"], ["metadata-flavor", "Google"]], idToken(), "bad_status"],
+    [
+      "a 500",
+      [
+        [":status", "500"],
+        ["metadata-flavor", "Google"],
+      ],
+      idToken(),
+      "bad_status",
+    ],
+    [
+      "a 302",
+      [
+        [":status", "302"],
+        ["metadata-flavor", "Google"],
+      ],
+      idToken(),
+      "bad_status",
+    ],
     ["no status", [["metadata-flavor", "Google"]], idToken(), "reset"],
     ["no Metadata-Flavor", [[":status", "200"]], idToken(), "not_a_metadata_server"],
-    ["an empty Metadata-Flavor", [[":status", "200"], ["metadata-flavor", ""]], idToken(), "not_a_metadata_server"],
-    ["another Metadata-Flavor", [[":status", "200"], ["metadata-flavor", "google"]], idToken(), "not_a_metadata_server"],
+    [
+      "an empty Metadata-Flavor",
+      [
+        [":status", "200"],
+        ["metadata-flavor", ""],
+      ],
+      idToken(),
+      "not_a_metadata_server",
+    ],
+    [
+      "another Metadata-Flavor",
+      [
+        [":status", "200"],
+        ["metadata-flavor", "google"],
+      ],
+      idToken(),
+      "not_a_metadata_server",
+    ],
     ["a 404 of another server", [[":status", "404"]], "", "audience_refused"],
     ["HTML", FROM_METADATA, html, "bad_token"],
     ["nothing", FROM_METADATA, "", "bad_token"],
@@ -370,8 +438,18 @@ describe("what the metadata server may answer", () => {
     ["a comma", FROM_METADATA, `${idToken()},x`, "bad_token"],
     ["bytes over 127", FROM_METADATA, `${idToken()}ü`, "bad_token"],
     ["a payload that is no object", FROM_METADATA, `eyJ9.${json([KB_AUDIENCE])}.eA`, "bad_token"],
-    ["a payload with bits left over", FROM_METADATA, `eyJ9.${json({ aud: KB_AUDIENCE, exp: future, a: 1 })}B.eA`, "bad_token"],
-    ["a payload with two audiences", FROM_METADATA, `eyJ9.${Buffer.from(`{"aud":"${KB_AUDIENCE}","aud":"x","exp":${future}}`).toString("base64url")}.eA`, "bad_token"],
+    [
+      "a payload with bits left over",
+      FROM_METADATA,
+      `eyJ9.${json({ aud: KB_AUDIENCE, exp: future, a: 1 })}B.eA`,
+      "bad_token",
+    ],
+    [
+      "a payload with two audiences",
+      FROM_METADATA,
+      `eyJ9.${Buffer.from(`{"aud":"${KB_AUDIENCE}","aud":"x","exp":${future}}`).toString("base64url")}.eA`,
+      "bad_token",
+    ],
     ["17 KB", FROM_METADATA, idToken({}, 12_500), "bad_token"],
     ["1 MB", FROM_METADATA, "e".repeat(1 << 20), "bad_token"],
   ];
@@ -466,7 +544,10 @@ describe("after a failure", () => {
   test("a 404 is remembered for 30 s", async () => {
     const proxy = await startFilter(pluginConfig(), { workers: 2 });
     proxy.advance(20);
-    proxy.calls[0]?.respond([[":status", "404"], ["metadata-flavor", "Google"]]);
+    proxy.calls[0]?.respond([
+      [":status", "404"],
+      ["metadata-flavor", "Google"],
+    ]);
     const times = callTimes(proxy, 32_000, answerAll);
     expect(times).toHaveLength(1);
     expect(times[0]).toBeGreaterThanOrEqual(30_000);
@@ -568,7 +649,8 @@ describe("a step of the wall clock", () => {
       proxy.advance(10_000);
       proxy.calls[0]?.fail();
       const authorization = authorizationOf(proxy);
-      if (authorization?.startsWith("Bearer ")) expect(expiryOf(authorization)).toBeGreaterThan(proxy.clock.wallMs / 1000);
+      if (authorization?.startsWith("Bearer "))
+        expect(expiryOf(authorization)).toBeGreaterThan(proxy.clock.wallMs / 1000);
     }
     expect(authorizationOf(proxy)).not.toMatch(/^Bearer /);
   });

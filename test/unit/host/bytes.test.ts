@@ -8,7 +8,11 @@ const probe = new Probe();
 const content = Buffer.from(Array.from({ length: ARENA }, (_, i) => (i * 31 + (i >> 3)) & 0xff));
 probe.fill(content);
 
-const anyInt = fc.oneof(fc.integer({ min: -20, max: 60 }), fc.integer(), fc.constantFrom(-(2 ** 31), 2 ** 31 - 1, ARENA, ARENA - 1, ARENA + 1));
+const anyInt = fc.oneof(
+  fc.integer({ min: -20, max: 60 }),
+  fc.integer(),
+  fc.constantFrom(-(2 ** 31), 2 ** 31 - 1, ARENA, ARENA - 1, ARENA + 1),
+);
 const anyByte = fc.oneof(fc.nat(255), fc.integer({ min: -2, max: 300 }));
 const RUNS = { numRuns: 1000, seed: 11 };
 
@@ -72,12 +76,20 @@ describe("a window", () => {
   test("can be emptied", () => {
     probe.call("point", 0, 5, 10);
     probe.call("clear", 0);
-    expect([probe.call("lengthOf", 0), probe.call("at", 0), probe.call("indexOf", 0, 0), probe.call("lastIndexOf", 0)]).toEqual([0, -1, -1, -1]);
+    expect([
+      probe.call("lengthOf", 0),
+      probe.call("at", 0),
+      probe.call("indexOf", 0, 0),
+      probe.call("lastIndexOf", 0),
+    ]).toEqual([0, -1, -1, -1]);
   });
 });
 
 test("two windows compare by all of their bytes", () => {
-  const text = fc.string({ unit: fc.constantFrom("a", "A", "b", "Z", "z", "@", "[", "`", "{", "\xc1", "\xe1", "\0"), maxLength: 6 });
+  const text = fc.string({
+    unit: fc.constantFrom("a", "A", "b", "Z", "z", "@", "[", "`", "{", "\xc1", "\xe1", "\0"),
+    maxLength: 6,
+  });
   const local = new Probe();
   fc.assert(
     fc.property(text, text, (left, right) => {
@@ -101,7 +113,12 @@ describe("a writer", () => {
     fc.tuple(fc.constant("writerByte"), fc.nat(255), fc.constant(0), fc.constant(0)),
     fc.tuple(fc.constant("writerInteger"), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.constant(0), fc.constant(0)),
     fc.tuple(fc.constant("writer32"), fc.integer(), fc.constant(0), fc.constant(0)),
-    fc.tuple(fc.constant("writer64"), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.constant(0), fc.constant(0)),
+    fc.tuple(
+      fc.constant("writer64"),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.constant(0),
+      fc.constant(0),
+    ),
     fc.tuple(fc.constant("writerReset"), fc.constant(0), fc.constant(0), fc.constant(0)),
   );
 
@@ -129,7 +146,8 @@ describe("a writer", () => {
           if (name === "writerReset") {
             expected = Buffer.alloc(0);
             overflowed = false;
-          } else if (expected.length + encoded(one).length <= capacity) expected = Buffer.concat([expected, encoded(one)]);
+          } else if (expected.length + encoded(one).length <= capacity)
+            expected = Buffer.concat([expected, encoded(one)]);
           else overflowed = true;
           expect(probe.bytes(probe.call("writerAt"), probe.call("writerLength"))).toEqual(expected);
           expect(probe.call("writerOverflowed")).toBe(Number(overflowed));
@@ -139,14 +157,22 @@ describe("a writer", () => {
     );
   });
 
-  test.each(["0", "9", "10", "99", "100", "9007199254740993", "18446744073709551615"])("writes %s in decimal", (digits) => {
-    probe.call("writerNew", 20);
-    probe.call("writerInteger", BigInt.asIntN(64, BigInt(digits)));
-    expect(probe.bytes(probe.call("writerAt"), probe.call("writerLength")).toString()).toBe(digits);
-  });
+  test.each(["0", "9", "10", "99", "100", "9007199254740993", "18446744073709551615"])(
+    "writes %s in decimal",
+    (digits) => {
+      probe.call("writerNew", 20);
+      probe.call("writerInteger", BigInt.asIntN(64, BigInt(digits)));
+      expect(probe.bytes(probe.call("writerAt"), probe.call("writerLength")).toString()).toBe(digits);
+    },
+  );
 
   test("never writes beyond its buffer, also when it was emptied or cut as a window", () => {
-    for (const [name, ...args] of [["writerClear"], ["writerPoint", 10, 2], ["writerPoint", 16, 5], ["writerPoint", 0, 99]] as const) {
+    for (const [name, ...args] of [
+      ["writerClear"],
+      ["writerPoint", 10, 2],
+      ["writerPoint", 16, 5],
+      ["writerPoint", 0, 99],
+    ] as const) {
       probe.call("writerNew", 16);
       probe.call("point", 0, 0, 16);
       probe.call("writerAppend");

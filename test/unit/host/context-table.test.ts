@@ -29,17 +29,26 @@ describe("the table of contexts", () => {
   const kinds = fc.nat(3);
 
   test("is a map, for ids close together", () => {
-    fc.assert(fc.property(fc.array(fc.tuple(kinds, fc.nat(12)), { maxLength: 120 }), (steps) => agrees(4, 8, steps)), { numRuns: 500, seed: 1 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(kinds, fc.nat(12)), { maxLength: 120 }), (steps) => agrees(4, 8, steps)),
+      { numRuns: 500, seed: 1 },
+    );
   });
 
   test("is a map, for any ids, as it grows", () => {
     const id = fc.oneof(fc.nat(300), fc.integer({ min: 0, max: 0x7fffffff }), fc.constantFrom(0, 1, 0x7fffffff));
-    fc.assert(fc.property(fc.array(fc.tuple(kinds, id), { maxLength: 400 }), (steps) => agrees(4, 1 << 10, steps)), { numRuns: 200, seed: 2 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(kinds, id), { maxLength: 400 }), (steps) => agrees(4, 1 << 10, steps)),
+      { numRuns: 200, seed: 2 },
+    );
   });
 
   test("is a map, for ids of one slot", () => {
     const id = fc.nat(15).map((i) => i << 24);
-    fc.assert(fc.property(fc.array(fc.tuple(kinds, id), { maxLength: 200 }), (steps) => agrees(8, 64, steps)), { numRuns: 200, seed: 3 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(kinds, id), { maxLength: 200 }), (steps) => agrees(8, 64, steps)),
+      { numRuns: 200, seed: 3 },
+    );
   });
 
   test("refuses one more than its limit, and has room again after a removal", () => {

@@ -127,7 +127,9 @@ describe("a stream", () => {
 
 describe("an unknown id", () => {
   const UNKNOWN = [0, 999, 0x7fff_ffff, 0xffff_ffff];
-  const every = ["request", "response", "done", "log", "delete", "tick", "call", "end"].map((event) => `${event} say ${event}`).join("\n");
+  const every = ["request", "response", "done", "log", "delete", "tick", "call", "end"]
+    .map((event) => `${event} say ${event}`)
+    .join("\n");
 
   test.each([
     ["proxy_on_tick", [], undefined],
@@ -165,7 +167,8 @@ describe("an unknown id", () => {
     const id = stream.contextId;
     stream.respond(OK);
     logged(proxy);
-    for (const name of ["proxy_on_response_headers", "proxy_on_log", "proxy_on_delete", "proxy_on_delete"] as const) callback(proxy, name, id);
+    for (const name of ["proxy_on_response_headers", "proxy_on_log", "proxy_on_delete", "proxy_on_delete"] as const)
+      callback(proxy, name, id);
     expect(callback(proxy, "proxy_on_request_headers", id, 4, 1)).toBe(1);
     expect(logged(proxy)).toEqual([]);
   });
@@ -197,7 +200,11 @@ describe("an abort", () => {
     proxy.stream({ headers: GET });
     expect(proxy.traps).toMatchObject([{ vm: "worker 0", callback: "proxy_on_request_headers" }]);
     expect(proxy.logs).toEqual([
-      { level: "critical", vm: "worker 0", message: expect.stringMatching(/^hopgate: abort: Index out of range at .+:\d+:\d+$/) },
+      {
+        level: "critical",
+        vm: "worker 0",
+        message: expect.stringMatching(/^hopgate: abort: Index out of range at .+:\d+:\d+$/),
+      },
     ]);
   });
 });

@@ -3,9 +3,17 @@ import { callback, configure, GET, logged, OK, scripted } from "../../support/sc
 
 describe("an http call", () => {
   test("brings headers and body to whoever waits", async () => {
-    const proxy = await scripted("request call there 1000\ncall header 6 :status\ncall header 6 x-empty\ncall header 6 x-absent\ncall pairs 6\ncall body 3\ncall body 100");
+    const proxy = await scripted(
+      "request call there 1000\ncall header 6 :status\ncall header 6 x-empty\ncall header 6 x-absent\ncall pairs 6\ncall body 3\ncall body 100",
+    );
     proxy.stream({ headers: GET });
-    proxy.calls[0]?.respond([[":status", "200"], ["x-empty", ""]], "hello");
+    proxy.calls[0]?.respond(
+      [
+        [":status", "200"],
+        ["x-empty", ""],
+      ],
+      "hello",
+    );
     expect(logged(proxy)).toEqual([
       "call there 1000 -> 0",
       "answered there headers=2 body=5",
@@ -30,7 +38,11 @@ describe("an http call", () => {
     proxy.stream({ headers: GET });
     proxy.calls[0]?.fail();
     // Status 2: there is no map. Status 1: there is no body.
-    expect(logged(proxy).slice(1)).toEqual(["answered there headers=0 body=0", "header 6 :status -> 2 []", "body 10 -> 1 []"]);
+    expect(logged(proxy).slice(1)).toEqual([
+      "answered there headers=0 body=0",
+      "header 6 :status -> 2 []",
+      "body 10 -> 1 []",
+    ]);
     proxy.stream({ headers: GET });
     proxy.calls[0]?.refuse();
     expect(logged(proxy)[2]).toBe("header 6 :status -> 0 [503]");
@@ -66,7 +78,9 @@ describe("an http call", () => {
   });
 
   test("answers in any order reach those who asked", async () => {
-    const proxy = await scripted("request call a 60000\nrequest call b 60000\nrequest call c 60000", { clusters: { a: "ok", b: "ok", c: "ok" } });
+    const proxy = await scripted("request call a 60000\nrequest call b 60000\nrequest call c 60000", {
+      clusters: { a: "ok", b: "ok", c: "ok" },
+    });
     proxy.stream({ headers: GET });
     logged(proxy);
     const [a, b, c] = proxy.calls;
@@ -83,7 +97,12 @@ describe("a late answer", () => {
     const stream = proxy.stream({ headers: GET });
     stream.abort();
     proxy.calls[0]?.respond(OK);
-    expect(logged(proxy)).toEqual(["call there 1000 -> 0", "answered there headers=1 body=0", "effective -> 2", "continue -> 0"]);
+    expect(logged(proxy)).toEqual([
+      "call there 1000 -> 0",
+      "answered there headers=1 body=0",
+      "effective -> 2",
+      "continue -> 0",
+    ]);
   });
 
   test("for a root that has gone is dropped", async () => {
@@ -103,7 +122,8 @@ describe("a late answer", () => {
     proxy.stream({ headers: GET });
     const root = [...proxy.vm(0).contexts.keys()][0] ?? 0;
     const token = proxy.calls[0]?.token ?? 0;
-    for (const unknown of [0, 1, token + 4, 0xffff_ffff]) callback(proxy, "proxy_on_http_call_response", root, unknown, 1, 0, 0);
+    for (const unknown of [0, 1, token + 4, 0xffff_ffff])
+      callback(proxy, "proxy_on_http_call_response", root, unknown, 1, 0, 0);
     proxy.calls[0]?.respond(OK);
     callback(proxy, "proxy_on_http_call_response", root, token, 1, 0, 0);
     expect(logged(proxy)).toEqual(["call there 1000 -> 0", "answered there headers=1 body=0"]);
@@ -114,7 +134,9 @@ describe("a late answer", () => {
     configure(proxy, "call say wrong", "other");
     proxy.stream({ headers: GET });
     logged(proxy);
-    const [, other = 0] = [...proxy.vm(0).contexts.values()].filter((context) => context.stream === undefined).map(({ id }) => id);
+    const [, other = 0] = [...proxy.vm(0).contexts.values()]
+      .filter((context) => context.stream === undefined)
+      .map(({ id }) => id);
     callback(proxy, "proxy_on_http_call_response", other, proxy.calls[0]?.token ?? 0, 1, 0, 0);
     expect(logged(proxy)).toEqual([]);
     proxy.calls[0]?.respond(OK);

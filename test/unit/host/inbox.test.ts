@@ -31,7 +31,9 @@ describe("an inbox", () => {
     size = 64;
     expect([probe.call("ask"), probe.call("inboxLength")]).toEqual([0, 64]);
     size = 2 ** 31 - 1;
-    const huge = new Probe({ proxy_get_property: (p) => (p.call("allocate", 2 ** 31 - 1) === 0 && p.call("allocate", -1) === 0 ? 6 : 0) });
+    const huge = new Probe({
+      proxy_get_property: (p) => (p.call("allocate", 2 ** 31 - 1) === 0 && p.call("allocate", -1) === 0 ? 6 : 0),
+    });
     huge.call("inboxNew", 16, 1 << 20);
     expect(huge.call("ask")).toBe(6);
   });
@@ -39,7 +41,8 @@ describe("an inbox", () => {
   test("has nothing of the answer before when the host fails", () => {
     let status = 0;
     const probe = new Probe({
-      proxy_get_property: (p, _path, _size, at = 0, sizeAt = 0) => (status === 0 ? p.give(Buffer.from("secret"), at, sizeAt) : status),
+      proxy_get_property: (p, _path, _size, at = 0, sizeAt = 0) =>
+        status === 0 ? p.give(Buffer.from("secret"), at, sizeAt) : status,
     });
     probe.call("inboxNew", 16, 64);
     for (status of [0, 1, 2, 10]) {

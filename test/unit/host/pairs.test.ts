@@ -14,7 +14,10 @@ function layOut(pairs: readonly Pair[]): Buffer {
   return Buffer.concat([head, ...pairs.flat().map((text) => Buffer.from(`${text}\0`, "latin1"))]);
 }
 
-const bytes = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 30 });
+const bytes = fc.string({
+  unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+  maxLength: 30,
+});
 const list = fc.array(fc.tuple(bytes, bytes), { maxLength: 12 });
 
 describe("pairs from the host", () => {
@@ -56,7 +59,8 @@ describe("pairs from the host", () => {
     fc.assert(
       fc.property(fc.oneof(damaged, fc.uint8Array({ maxLength: 100 })), (bad) => {
         map = bad;
-        for (const [name, value] of walked(probe)) expect(name.length + value.length).toBeLessThanOrEqual(bad.length * 2);
+        for (const [name, value] of walked(probe))
+          expect(name.length + value.length).toBeLessThanOrEqual(bad.length * 2);
         const end = probe.call("valueAt") + probe.call("valueLength");
         expect(end).toBeLessThanOrEqual(probe.memory.length);
       }),
@@ -73,9 +77,13 @@ describe("pairs from the host", () => {
   });
 
   test("are those of the last read, not of the one before", () => {
-    let answer: Pair[] = [["a", "1"], ["b", "2"]];
+    let answer: Pair[] = [
+      ["a", "1"],
+      ["b", "2"],
+    ];
     const probe = new Probe({
-      proxy_get_header_map_pairs: (p, _map, at = 0, sizeAt = 0) => (answer.length === 0 ? 2 : p.give(layOut(answer), at, sizeAt)),
+      proxy_get_header_map_pairs: (p, _map, at = 0, sizeAt = 0) =>
+        answer.length === 0 ? 2 : p.give(layOut(answer), at, sizeAt),
     });
     expect(walked(probe)).toHaveLength(2);
     answer = [["c", ""]];
@@ -85,8 +93,15 @@ describe("pairs from the host", () => {
   });
 
   test("can be searched: the first of a name, from any place", () => {
-    const pairs: Pair[] = [["a", "1"], ["b", ""], ["a", "2"], ["", "3"]];
-    const probe = new Probe({ proxy_get_header_map_pairs: (p, _map, at = 0, sizeAt = 0) => p.give(layOut(pairs), at, sizeAt) });
+    const pairs: Pair[] = [
+      ["a", "1"],
+      ["b", ""],
+      ["a", "2"],
+      ["", "3"],
+    ];
+    const probe = new Probe({
+      proxy_get_header_map_pairs: (p, _map, at = 0, sizeAt = 0) => p.give(layOut(pairs), at, sizeAt),
+    });
     walked(probe);
     const search = (name: string): string | undefined => {
       probe.fill(Buffer.from(name));
@@ -98,7 +113,12 @@ describe("pairs from the host", () => {
   });
 
   test("come through the emulator: repeated names, empty values, odd bytes, a hundred of them", async () => {
-    const odd: Pair[] = [["x-a", "1"], ["x-a", ""], ["x-b", "\x01;=,"], ["x-a", "3"]];
+    const odd: Pair[] = [
+      ["x-a", "1"],
+      ["x-a", ""],
+      ["x-b", "\x01;=,"],
+      ["x-a", "3"],
+    ];
     expect(await onRequest("pairs 0", {}, odd)).toEqual(["pairs 0 -> 0 4 x-a=1 x-a= x-b=\u0001;=, x-a=3"]);
     const many: Pair[] = Array.from({ length: 100 }, (_, i) => [`x-${i}`, "v".repeat(i)]);
     expect((await onRequest("pairs 0", {}, many))[0]).toMatch(/^pairs 0 -> 0 100 x-0= x-1=v /);
@@ -124,11 +144,16 @@ describe("pairs from the guest", () => {
 
   test("are laid out as the host reads them, or overflow, at any capacity", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 14 }), fc.integer({ min: 0, max: 700 }), list, (maxPairs, capacity, pairs) => {
-        const expected = layOut(pairs);
-        const fits = pairs.length <= maxPairs && expected.length <= capacity;
-        expect(written(maxPairs, capacity, pairs)).toEqual(fits ? expected : undefined);
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 14 }),
+        fc.integer({ min: 0, max: 700 }),
+        list,
+        (maxPairs, capacity, pairs) => {
+          const expected = layOut(pairs);
+          const fits = pairs.length <= maxPairs && expected.length <= capacity;
+          expect(written(maxPairs, capacity, pairs)).toEqual(fits ? expected : undefined);
+        },
+      ),
       { numRuns: 1000, seed: 3 },
     );
   });
@@ -139,7 +164,10 @@ describe("pairs from the guest", () => {
   });
 
   test("can be put together anew", () => {
-    written(1, 100, [["a", "1"], ["b", "2"]]);
+    written(1, 100, [
+      ["a", "1"],
+      ["b", "2"],
+    ]);
     probe.call("listReset");
     expect(probe.call("listOverflowed")).toBe(0);
     expect(probe.bytes(probe.call("listLayOut"), probe.call("listSize"))).toEqual(layOut([]));

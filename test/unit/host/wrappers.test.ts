@@ -5,7 +5,11 @@ import { configure, GET, logged, OK, onRequest, scripted } from "../../support/s
 
 describe("headers", () => {
   test("absent and empty are told apart, and names do not run into each other", async () => {
-    const lines = await onRequest("header 0 x-empty\nheader 0 x-absent\nheader 0 x-emp\nheader 0 x-empty2\nheader 0 -", {}, [...GET, ["x-empty", ""]]);
+    const lines = await onRequest(
+      "header 0 x-empty\nheader 0 x-absent\nheader 0 x-emp\nheader 0 x-empty2\nheader 0 -",
+      {},
+      [...GET, ["x-empty", ""]],
+    );
     expect(lines).toEqual([
       "header 0 x-empty -> 0 []",
       "header 0 x-absent -> 1 []",
@@ -16,7 +20,19 @@ describe("headers", () => {
   });
 
   test("are added, replaced and removed", async () => {
-    const proxy = await scripted(["add 0 x-a 1", "add 0 x-a 2", "replace 0 x-b 1", "add 0 x-c -", "replace 0 :path /new", "remove 0 x-gone", "remove 0 x-never"].map((line) => `request ${line}`).join("\n"));
+    const proxy = await scripted(
+      [
+        "add 0 x-a 1",
+        "add 0 x-a 2",
+        "replace 0 x-b 1",
+        "add 0 x-c -",
+        "replace 0 :path /new",
+        "remove 0 x-gone",
+        "remove 0 x-never",
+      ]
+        .map((line) => `request ${line}`)
+        .join("\n"),
+    );
     const stream = proxy.stream({ headers: [...GET, ["x-b", "7"], ["x-b", "8"], ["x-gone", "1"], ["x-gone", "2"]] });
     expect(logged(proxy).every((line) => line.endsWith("-> 0"))).toBe(true);
     expect(stream.requestHeaders?.filter(([name]) => name.startsWith("x-") || name === ":path").toSorted()).toEqual([
@@ -29,16 +45,30 @@ describe("headers", () => {
   });
 
   test("of a repeated name are read as the first", async () => {
-    expect(await onRequest("header 0 x-a", {}, [...GET, ["x-a", "1"], ["x-a", "2"]])).toEqual(["header 0 x-a -> 0 [1]"]);
+    expect(await onRequest("header 0 x-a", {}, [...GET, ["x-a", "1"], ["x-a", "2"]])).toEqual([
+      "header 0 x-a -> 0 [1]",
+    ]);
   });
 
   test("over the limit of their inbox are refused by the host, without a trap, and the next one is read", async () => {
-    const lines = await onRequest("small-header 0 x-big\nsmall-header 0 x-fit\nheader 0 x-big", {}, [...GET, ["x-big", "x".repeat(65)], ["x-fit", "x".repeat(64)]]);
-    expect(lines).toEqual(["small-header 0 x-big -> 6 []", `small-header 0 x-fit -> 0 [${"x".repeat(64)}]`, `header 0 x-big -> 0 [${"x".repeat(65)}]`]);
+    const lines = await onRequest("small-header 0 x-big\nsmall-header 0 x-fit\nheader 0 x-big", {}, [
+      ...GET,
+      ["x-big", "x".repeat(65)],
+      ["x-fit", "x".repeat(64)],
+    ]);
+    expect(lines).toEqual([
+      "small-header 0 x-big -> 6 []",
+      `small-header 0 x-fit -> 0 [${"x".repeat(64)}]`,
+      `header 0 x-big -> 0 [${"x".repeat(65)}]`,
+    ]);
   });
 
   test("that the callback cannot reach are a bad argument, or none", async () => {
-    expect(await onRequest("header 2 :status\nadd 2 x-a 1\nreplace 2 x-a 1\nremove 2 x-a\npairs 2\nheader 99 x\npairs 6\nfind 2 :status")).toEqual([
+    expect(
+      await onRequest(
+        "header 2 :status\nadd 2 x-a 1\nreplace 2 x-a 1\nremove 2 x-a\npairs 2\nheader 99 x\npairs 6\nfind 2 :status",
+      ),
+    ).toEqual([
       "header 2 :status -> 2 []",
       "add 2 x-a 1 -> 2",
       "replace 2 x-a 1 -> 2",
@@ -57,14 +87,20 @@ describe("headers", () => {
   test("of the response are their own", async () => {
     const proxy = await scripted("response header 2 x-a\nresponse replace 2 x-a 2\nresponse add 2 x-b 3");
     const stream = proxy.stream({ headers: GET });
-    expect(stream.respond([...OK, ["x-a", "1"]])?.headers).toEqual([[":status", "200"], ["x-a", "2"], ["x-b", "3"]]);
+    expect(stream.respond([...OK, ["x-a", "1"]])?.headers).toEqual([
+      [":status", "200"],
+      ["x-a", "2"],
+      ["x-b", "3"],
+    ]);
     expect(logged(proxy)[0]).toBe("header 2 x-a -> 0 [1]");
   });
 });
 
 describe("shared data", () => {
   test("is created once, then replaced with the number just read", async () => {
-    expect(await onRequest("get k\nset k one create\nset k two create\nget k\nset k three read\nset k four read\nget k")).toEqual([
+    expect(
+      await onRequest("get k\nset k one create\nset k two create\nget k\nset k three read\nset k four read\nget k"),
+    ).toEqual([
       "get k -> 1 []",
       "set k one create -> 0",
       "set k two create -> 8",
@@ -78,12 +114,21 @@ describe("shared data", () => {
   test("is never overwritten blindly: 0 is refused before the host sees it", async () => {
     const proxy = await scripted("request set k one 0\nrequest set k one create\nrequest set k two 0\nrequest get k");
     proxy.stream({ headers: GET });
-    expect(logged(proxy)).toEqual(["set k one 0 -> 2", "set k one create -> 0", "set k two 0 -> 2", "get k -> 0 [one]"]);
+    expect(logged(proxy)).toEqual([
+      "set k one 0 -> 2",
+      "set k one create -> 0",
+      "set k two 0 -> 2",
+      "get k -> 0 [one]",
+    ]);
     expect(proxy.vm(0).hostCalls["env.proxy_set_shared_data"]).toBe(1);
   });
 
   test("may be empty, which is not absent", async () => {
-    expect(await onRequest("set k - create\nget k\nget j")).toEqual(["set k - create -> 0", "get k -> 0 []", "get j -> 1 []"]);
+    expect(await onRequest("set k - create\nget k\nget j")).toEqual([
+      "set k - create -> 0",
+      "get k -> 0 []",
+      "get j -> 1 []",
+    ]);
   });
 
   test("is seen by all workers", async () => {
@@ -96,7 +141,9 @@ describe("shared data", () => {
 
 describe("metrics", () => {
   test("of the same name and kind are one, and are defined at the host once", async () => {
-    const proxy = await scripted("request define 0 a\nrequest define 1 a\nrequest define 2 a\nrequest define 0 b\nrequest define 0 a");
+    const proxy = await scripted(
+      "request define 0 a\nrequest define 1 a\nrequest define 2 a\nrequest define 0 b\nrequest define 0 a",
+    );
     proxy.stream({ headers: GET });
     const ids = logged(proxy).map((line) => line.split(" -> ")[1]);
     expect(new Set(ids).size).toBe(4);
@@ -107,7 +154,9 @@ describe("metrics", () => {
   });
 
   test("count up, go both ways, and record", async () => {
-    const proxy = await scripted("request increment 0 c 2\nrequest increment 1 g 3\nrequest increment 1 g -5\nrequest record h 7");
+    const proxy = await scripted(
+      "request increment 0 c 2\nrequest increment 1 g 3\nrequest increment 1 g -5\nrequest record h 7",
+    );
     proxy.stream({ headers: GET });
     proxy.stream({ headers: GET });
     expect(proxy.metrics()).toEqual({
@@ -128,7 +177,8 @@ describe("metrics", () => {
     const names = Array.from({ length: 200 }, (_, i) => `configure define 0 metric-${i}`).join("\n");
     const proxy = await scripted(names, { logLevel: "critical" });
     const pages = proxy.vm(0).memoryPages();
-    for (let i = 0; i < 1000; i++) configure(proxy, `${i % 50 === 0 ? names : "configure define 0 metric-7"}\nunused ${i}`);
+    for (let i = 0; i < 1000; i++)
+      configure(proxy, `${i % 50 === 0 ? names : "configure define 0 metric-7"}\nunused ${i}`);
     expect(proxy.vm(0).hostCalls["env.proxy_define_metric"]).toBe(200);
     expect(proxy.vm(0).memoryPages()).toBe(pages);
   });
@@ -137,7 +187,11 @@ describe("metrics", () => {
 describe("a property", () => {
   test("is its bytes, or not found", async () => {
     const properties = { "xds.filter_chain_name": "inbound-vip|80", "xds.empty": "" };
-    expect(await onRequest("property xds.filter_chain_name\nproperty xds.empty\nproperty xds.nope\nproperty -", { properties })).toEqual([
+    expect(
+      await onRequest("property xds.filter_chain_name\nproperty xds.empty\nproperty xds.nope\nproperty -", {
+        properties,
+      }),
+    ).toEqual([
       "property xds.filter_chain_name -> 0 [inbound-vip|80]",
       "property xds.empty -> 0 []",
       "property xds.nope -> 1 []",
@@ -148,7 +202,9 @@ describe("a property", () => {
 
 describe("a foreign function", () => {
   test("that is not there is not found; one without an answer leaves the inbox empty", async () => {
-    expect(await onRequest("header 0 :path\nforeign nope x\nforeign clear_route_cache -\nforeign verify_signature x")).toEqual([
+    expect(
+      await onRequest("header 0 :path\nforeign nope x\nforeign clear_route_cache -\nforeign verify_signature x"),
+    ).toEqual([
       "header 0 :path -> 0 [/]",
       "foreign nope x -> 1 []",
       "foreign clear_route_cache - -> 0 []",
@@ -167,9 +223,18 @@ describe("the log", () => {
   });
 
   test("has six levels", async () => {
-    const proxy = await scripted([0, 1, 2, 3, 4, 5].map((level) => `request log ${level} m${level}`).join("\n"), { logLevel: "trace" });
+    const proxy = await scripted([0, 1, 2, 3, 4, 5].map((level) => `request log ${level} m${level}`).join("\n"), {
+      logLevel: "trace",
+    });
     proxy.stream({ headers: GET });
-    expect(proxy.logs.map(({ level, message }) => `${level} ${message}`)).toEqual(["trace m0", "debug m1", "info m2", "warn m3", "error m4", "critical m5"]);
+    expect(proxy.logs.map(({ level, message }) => `${level} ${message}`)).toEqual([
+      "trace m0",
+      "debug m1",
+      "info m2",
+      "warn m3",
+      "error m4",
+      "critical m5",
+    ]);
   });
 });
 

@@ -1,0 +1,8 @@
+/** Writes what is generated from the sources: `npm run generate`, in the root of the repository. */
+import { readFileSync, writeFileSync } from "node:fs";
+
+import { meshJsonSchema } from "../config/json-schema.js";
+import { reference } from "./reference.js";
+
+writeFileSync("manifests/hopgate.schema.json", meshJsonSchema());
+writeFileSync("manifests/reference.md", await reference(readFileSync("filter/errors.ts", "utf8")));

@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { shareableHeaders } from "../../../shim/har/headers.js";
+
+describe("headers that are passed on", () => {
+  it.each([
+    ["Authorization", "Basic eA=="],
+    ["proxy-authorization", "x"],
+    ["x-serverless-authorization", "x"],
+    ["cookie", "a=b"],
+    ["set-cookie", "a=b"],
+    ["x-hopgate-trace", "x"],
+    ["x-api-key", "x"],
+    ["x-goog-iam-authority-selector", "x"],
+    ["X-Amz-Security-Token", "x"],
+    ["x-forwarded-client-cert", "x"],
+    ["x-user", "Bearer x"],
+    ["x-user", "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.x"],
+  ])("are without %s: %s", (name, value) => {
+    expect(shareableHeaders([[name, value]])).toEqual([]);
+  });
+
+  it("are otherwise as they were, in their order", () => {
+    const headers = [
+      ["host", "a.example"],
+      ["server-timing", "app;dur=1"],
+      ["content-type", "application/json"],
+    ] as const;
+    expect(shareableHeaders(headers)).toEqual(headers.map(([name, value]) => ({ name, value })));
+  });
+
+  it("have URLs without their queries", () => {
+    expect(shareableHeaders([["location", "https://u@a.example/b?code=c#d"]])).toEqual([
+      { name: "location", value: "https://a.example/b" },
+    ]);
+  });
+});
