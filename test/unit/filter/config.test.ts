@@ -21,7 +21,7 @@ async function refused(config: string | Uint8Array): Promise<string> {
   const proxy = await Emulator.start({ module: hopgate });
   expect(proxy.configure({ config })).toEqual({ accepted: false });
   expectNoTrap(proxy);
-  expect(proxy.logs).toEqual([{ level: "error", vm: "canary", message: expect.any(String) }]);
+  expect(proxy.logs).toEqual([{ level: "error", vm: "canary", message: expect.any(String) as string }]);
   const prefix = "hopgate: configuration refused: ";
   const message = proxy.logs[0]?.message ?? "";
   expect(message.startsWith(prefix)).toBe(true);
@@ -155,8 +155,7 @@ const set = (path: string, value: unknown): string =>
     const names = path.split(".");
     const last = names.pop() ?? "";
     const owner = names.reduce<Record<string, unknown>>((node, name) => node[name] as Record<string, unknown>, config);
-    if (value === undefined) delete owner[last];
-    else owner[last] = value;
+    owner[last] = value; // undefined is left out of the JSON
   });
 
 describe("refused, naming path and reason", () => {

@@ -463,7 +463,11 @@ describe("what the metadata server may answer", () => {
     expect(refusal(stream)).toBe("token_unavailable");
     expect(proxy.metrics().counters[fetched(result)]).toBe(1);
     expect(proxy.logs).toEqual([
-      { level: "warn", vm: expect.any(String), message: `hopgate: no ID token for audience ${KB_AUDIENCE}: ${result}` },
+      {
+        level: "warn",
+        vm: expect.any(String) as string,
+        message: `hopgate: no ID token for audience ${KB_AUDIENCE}: ${result}`,
+      },
     ]);
     expectNoTrap(proxy);
   });
