@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { randomBytes } from "node:crypto";
+import { relative } from "node:path";
 
 import { loadMesh } from "../config/load.js";
 import type { Mesh, Route } from "../config/model.js";
@@ -122,9 +123,15 @@ function heading({ sender, envoy, path }: Surroundings): string {
   const gateways = sender.local.gateways.map(({ hop, port }) => `${hop} on https://127.0.0.1:${String(port)}`);
   const waypoints = [...sender.mesh.hops.values()].filter(({ kind }) => kind === "waypoint").map(({ name }) => name);
   return [
-    `${sender.mesh.name} (${path}) runs on Envoy ${envoy.version}: ${gateways.join(", ")}${waypoints.length > 0 ? `; waypoint ${waypoints.join(", ")}` : ""}`,
+    `${sender.mesh.name} (${shown(path)}) runs on Envoy ${envoy.version}: ${gateways.join(", ")}${waypoints.length > 0 ? `; waypoint ${waypoints.join(", ")}` : ""}`,
     "",
   ].join("\n");
+}
+
+/** As short as a person would write it. */
+function shown(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith("..") ? path : short;
 }
 
 function routeTable({ mesh }: Sender): string {

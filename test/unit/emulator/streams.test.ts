@@ -56,6 +56,16 @@ describe("a paused request", () => {
     expect(logged(proxy)).toEqual(["tick 1", "tick 1: effective 2 -> 2", "tick 1: continue 0 -> 0"]);
   });
 
+  test("is the effective context until the callback returns, not in the next one", async () => {
+    const proxy = await scripted(
+      "configure tick 10\nrequest_headers return 1\nrequest_headers get 0 :method\ntick effective 2",
+    );
+    proxy.stream({ headers: GET });
+    proxy.advance(10);
+    proxy.stream({ headers: POST });
+    expect(results(logged(proxy), "get")).toEqual(["get 0 :method -> 0 GET@p", "get 0 :method -> 0 POST@p"]);
+  });
+
   test("is reset by proxy_close_stream", async () => {
     const proxy = await scripted("request_headers close 0\nrequest_headers return 1");
     const stream = proxy.stream({ headers: GET });

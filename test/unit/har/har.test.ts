@@ -125,7 +125,7 @@ describe("an archive", () => {
   });
 
   it("takes the size of the content from the headers, but not for HEAD", () => {
-    const size = (from: ArchivedExchange): unknown => from && (entryOf(from).response["content"] as Fields)["size"];
+    const size = (from: ArchivedExchange): unknown => (entryOf(from).response["content"] as Fields)["size"];
     expect(size(exchange({}, { "content-length": "7" }))).toBe(7);
     expect(size(exchange({ method: "HEAD", responseBytes: 0 }, { "content-length": "7" }))).toBe(0);
     expect(size(exchange({}, { "content-length": "7, 7" }))).toBe(5);
