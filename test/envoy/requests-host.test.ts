@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import http2 from "node:http2";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -167,12 +166,12 @@ async function askHttp2(
   const session = http2.connect(origin);
   try {
     const stream = session.request({ ":path": "/", ":authority": host });
-    const ended = once(stream, "close").then(() => Promise.reject(new Error("the stream was refused")));
-    stream.on("error", () => undefined);
-    const [headers] = (await Promise.race([once(stream, "response"), ended])) as [http2.IncomingHttpHeaders];
-    ended.catch(() => undefined);
-    const code = headers["x-hopgate-error"];
-    return { status: headers[":status"] ?? 0, code: code?.toString(), body: await text(stream) };
+    const headers = await new Promise<http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader>((resolve, reject) => {
+      stream.once("response", (headers) => resolve(headers));
+      stream.once("error", () => undefined);
+      stream.once("close", () => reject(new Error("the stream was refused")));
+    });
+    return { status: headers[":status"] ?? 0, code: headers["x-hopgate-error"]?.toString(), body: await text(stream) };
   } finally {
     session.close();
   }

@@ -205,7 +205,7 @@ async function keepAskingHttp2({ origin }: Standalone, isDone: () => boolean, an
   const session = http2.connect(origin);
   while (!isDone()) {
     const stream = session.request({ ":path": "/", ":authority": "kb.internal" });
-    const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+    const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader];
     answers.push(`${headers[":status"] ?? 0} ${await text(stream)}`);
   }
   session.close();

@@ -101,7 +101,7 @@ function start(concurrency: number): Promise<Standalone> {
       backends: { blue: { token: { audience: ARMS.blue } }, green: { token: { audience: ARMS.green } } },
       identity: {},
     },
-    services: services as Record<Arm, LocalServer>,
+    services: services,
   });
 }
 

@@ -4,7 +4,6 @@ import http from "node:http";
 import http2 from "node:http2";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Duplex } from "node:stream";
 
 import type { LocalMesh } from "../../shim/local/mesh.js";
 
@@ -32,7 +31,7 @@ export async function requestByTunnel(
   try {
     const tunnel = session.request({ ":method": "CONNECT", ":authority": vip });
     await once(tunnel, "response");
-    const outgoing = http.request({ createConnection: () => tunnel as Duplex, headers, path: "/" });
+    const outgoing = http.request({ createConnection: () => tunnel, headers, path: "/" });
     outgoing.end();
     const [response] = (await once(outgoing, "response")) as [http.IncomingMessage];
     return { status: response.statusCode ?? 0, headers: response.headers, body: await text(response) };

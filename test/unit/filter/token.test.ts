@@ -421,6 +421,7 @@ describe("what the metadata server may answer", () => {
     ["exp as text", FROM_METADATA, idToken({ exp: String(future) }), "bad_token"],
     ["exp with a fraction", FROM_METADATA, idToken({ exp: future + 0.5 }), "bad_token"],
     ["exp below 0", FROM_METADATA, idToken({ exp: -future }), "bad_token"],
+    ["exp in 2096", FROM_METADATA, idToken({ exp: 4_000_000_001 }), "bad_token"],
     ["exp far beyond 2100", FROM_METADATA, idToken({ exp: 9e15 }), "bad_token"],
     ["exp beyond what JSON agrees on", FROM_METADATA, idToken({ exp: 1e300 }), "bad_token"],
     ["another audience", FROM_METADATA, idToken({ aud: "https://other.example" }), "bad_token"],
