@@ -81,7 +81,7 @@ function requestOf({ method, url, headers, bodyBytes }: ArchivedExchange): objec
 function responseOf({ method, response, responseBytes }: ArchivedExchange): object {
   const { status, headers } = response;
   const length = headers["content-length"] ?? "";
-  const isCounted = /^\d{1,15}$/.test(length);
+  const isCounted = method !== "HEAD" && /^\d{1,15}$/.test(length);
   return {
     status,
     statusText: STATUS_CODES[status] ?? "",

@@ -27,6 +27,6 @@ export function unmark(marked: string): { text: string; place: string } {
   const before = marked.slice(0, marked.indexOf("§")).split("\n");
   return {
     text: marked.replace("§", ""),
-    place: `hopgate.yaml:${before.length}:${before.at(-1).length + 1}`,
+    place: `hopgate.yaml:${before.length}:${(before.at(-1) ?? "").length + 1}`,
   };
 }
