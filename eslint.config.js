@@ -1,9 +1,9 @@
 import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
-// filter/ is AssemblyScript, whose decorated functions ESLint cannot parse: tsc, asc and test/tree look after it.
+// filter/ and bench/peers/ are AssemblyScript, whose decorated functions ESLint cannot parse: tsc, asc and test/tree look after it.
 export default defineConfig(
-  globalIgnores(["build/", "coverage/", "filter/"]),
+  globalIgnores(["build/", "coverage/", "filter/", "bench/peers/"]),
   { linterOptions: { reportUnusedDisableDirectives: "error", reportUnusedInlineConfigs: "error" } },
   {
     files: ["**/*.ts"],

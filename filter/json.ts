@@ -38,7 +38,7 @@ export const enum JsonError {
   InvalidText,
 }
 
-export const MAX_DEPTH: i32 = 16;
+const MAX_DEPTH: i32 = 16;
 const MAX_NODES: i32 = 1 << 20;
 /** Up to here names of one object are compared each with each; beyond, through a hash table. */
 const FEW_NAMES: i32 = 16;

@@ -24,12 +24,12 @@ const NOT_FOUND = Bytes.of("404");
 
 /** How a fetch ended; also the label of the metric. */
 export const FETCHED = Bytes.of("ok");
-export const NO_CLUSTER = Bytes.of("cluster_missing");
-export const NO_ENDPOINT = Bytes.of("no_endpoint");
-export const RESET = Bytes.of("reset");
+const NO_CLUSTER = Bytes.of("cluster_missing");
+const NO_ENDPOINT = Bytes.of("no_endpoint");
+const RESET = Bytes.of("reset");
 export const REFUSED = Bytes.of("audience_refused");
-export const BAD_STATUS = Bytes.of("bad_status");
-export const NOT_METADATA = Bytes.of("not_a_metadata_server");
+const BAD_STATUS = Bytes.of("bad_status");
+const NOT_METADATA = Bytes.of("not_a_metadata_server");
 export const BAD_TOKEN = Bytes.of("bad_token");
 
 const path = new Writer(4096);

@@ -19,7 +19,7 @@ import {
 } from "./names";
 
 /** Headers of ours that a caller may send and have removed; a request with more is refused. */
-export const MAX_OWN_HEADERS: i32 = 16;
+const MAX_OWN_HEADERS: i32 = 16;
 
 export class RequestHead {
   readonly authority: Bytes = Bytes.empty();

@@ -3,7 +3,7 @@ import { Config } from "./config";
 import { Request } from "./request";
 
 /** Milliseconds between two ticks: ordinarily, and while requests wait for a token. */
-export const TICK_MS: i32 = 1000;
+const TICK_MS: i32 = 1000;
 export const HURRIED_TICK_MS: i32 = 20;
 
 export class RequestPool {

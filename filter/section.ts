@@ -157,7 +157,7 @@ function textOf(json: Json, node: i32, path: string): Bytes {
   return Bytes.empty();
 }
 
-export function integerOf(json: Json, node: i32, path: string, least: i32, most: i32): i32 {
+function integerOf(json: Json, node: i32, path: string, least: i32, most: i32): i32 {
   const value = json.integer(node);
   if (value >= least && value <= most) return <i32>value;
   report(path, "must be an integer from " + least.toString() + " to " + most.toString());

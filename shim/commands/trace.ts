@@ -49,7 +49,7 @@ async function sendAll(plan: Plan, options: TraceOptions, io: Io, signal: AbortS
     while (exchanges.length < options.count) {
       steps.step(`request ${exchanges.length + 1} of ${options.count}`);
       const startedMs = Date.now();
-      const response = await request({ ...plan.request, signal });
+      const response = await request({ ...plan.request, agent, signal });
       exchanges.push({
         startedMs,
         method: plan.request.method ?? "GET",

@@ -110,15 +110,17 @@ async function runProgram(options: EnvoyOptions, logPath: string, addressPath: s
 
 /** func-e keeps what Envoy prints to itself, so Envoy is told to write its log; what func-e makes goes into `dir`. */
 function throughFuncE(funcE: FuncE, args: readonly string[], dir: string, logPath: string): Program {
-  const homes = ["CONFIG_HOME", "STATE_HOME", "RUNTIME_DIR"].map((name) => [
-    `FUNC_E_${name}`,
-    join(dir, "func-e", name),
-  ]);
+  const home = (name: string): string => join(dir, "func-e", name);
   return {
     file: funcE.file,
     args: ["run", ...args, "--log-path", logPath],
     cwd: dir,
-    env: { ...funcE.env, ...Object.fromEntries(homes) },
+    env: {
+      ...funcE.env,
+      FUNC_E_CONFIG_HOME: home("config"),
+      FUNC_E_STATE_HOME: home("state"),
+      FUNC_E_RUNTIME_DIR: home("runtime"),
+    },
     logPath: join(dir, "func-e.log"),
   };
 }

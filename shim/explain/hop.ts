@@ -87,7 +87,7 @@ export async function explainHop(module: Uint8Array, mesh: Mesh, hop: Hop, arriv
     rewritten_authority: rendered?.authority ?? null,
     reply: answer.reply,
   };
-  return { explanation, next: backend && nextHop(mesh, hop, backend, answer, rendered?.authority) };
+  return { explanation, next: backend && nextHop(mesh, hop, backend, answer) };
 }
 
 /** The route that the filter went by. Where it took none at all, none is given, whatever the host looks like. */
@@ -142,17 +142,9 @@ function renderedRoute(
   return { cluster, authority: typeof authority === "string" ? authority : undefined };
 }
 
-function nextHop(
-  mesh: Mesh,
-  hop: Hop,
-  backend: Backend,
-  { forwarded }: FilterAnswer,
-  authority: string | undefined,
-): HopResult["next"] {
+function nextHop(mesh: Mesh, hop: Hop, backend: Backend, { forwarded }: FilterAnswer): HopResult["next"] {
   const behind = backend.through === undefined ? undefined : mesh.hops.get(backend.through);
   if (behind === undefined || behind.name === hop.name || forwarded === null) return undefined;
-  const headers = forwarded.map(
-    ([name, value]) => [name, name === ":authority" ? (authority ?? value) : value] as const,
-  );
-  return { hop: behind, arrival: { headers, service: serviceOf(backend) } };
+  // The authority is rewritten by now, but a waypoint goes by the service.
+  return { hop: behind, arrival: { headers: forwarded, service: serviceOf(backend) } };
 }

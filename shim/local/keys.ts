@@ -8,11 +8,11 @@ const ALGORITHM = "RS256";
 
 export interface KeySet {
   /** Signs claims as they are (RS256, with `kid`). */
-  sign(claims: JWTPayload): Promise<string>;
+  readonly sign: (claims: JWTPayload) => Promise<string>;
   /** The public keys (RFC 7517), newest first; the same object until the next rotation. */
-  jwks(): JSONWebKeySet;
+  readonly jwks: () => JSONWebKeySet;
   /** Signs with a new key from now on. The key before stays published, older ones go, as with Google's. */
-  rotate(): Promise<void>;
+  readonly rotate: () => Promise<void>;
 }
 
 export async function createKeySet(): Promise<KeySet> {

@@ -123,7 +123,7 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
 }
 
 function send(response: ServerResponse, answer: Answer, fault: MetadataFault = {}): void {
-  const headers = { ...HEADERS, "content-type": answer.type, ...fault.headers };
+  const headers: MetadataFault["headers"] = { ...HEADERS, "content-type": answer.type, ...fault.headers };
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
   response.statusCode = fault.status ?? answer.status;
   response.end(fault.body ?? answer.body);

@@ -206,7 +206,10 @@ describe("hopgate trace", () => {
   });
 
   it("archives every request", async () => {
-    const { url } = await serve();
+    const { url } = await serve((_request, response) => {
+      response.write("hel");
+      response.end("lo");
+    });
     const har = join(folder.path, "trace.har");
     await hopgate("trace", url, "-n", "4", "--har", har);
     const { log } = JSON.parse(readFileSync(har, "utf8")) as {

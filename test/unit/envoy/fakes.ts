@@ -34,7 +34,7 @@ export function binaryOf(...lines: string[]): Buffer {
   return Buffer.from(["#!/bin/sh", ...lines, "exit", randomBytes(60_000).toString("hex"), ""].join("\n"));
 }
 
-export function pinned(data: Buffer): PinnedFile {
+function pinned(data: Buffer): PinnedFile {
   return { size: data.length, sha256: createHash("sha256").update(data).digest("hex") };
 }
 

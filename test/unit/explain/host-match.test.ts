@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { hostOfAuthority, matchHost, nearestPattern } from "../../../shim/explain/host-match.js";
 
-const PATTERNS = ["llm.example.internal", "*.example.internal", "*.eu.example.internal", "*.kb.example.org"];
+const PATTERNS = ["llm.example.internal", "*.eu.example.internal", "*.example.internal", "*.kb.example.org"];
 
 describe("the host of an authority", () => {
   it.each([
@@ -27,6 +27,7 @@ describe("a host", () => {
     ["", "none", null],
   ])("%j matches: %s %s", (host, type, pattern) => {
     expect(matchHost(host, PATTERNS)).toEqual({ type, pattern });
+    expect(matchHost(host, PATTERNS.toReversed())).toEqual({ type, pattern });
   });
 });
 

@@ -721,9 +721,19 @@ describe("shared data that others wrote", () => {
     expectNoTrap(proxy);
   });
 
-  test("a worker that loses the race for the lease looks again, and does not fetch", async () => {
+  test("a worker that loses the race for the lease does not fetch, and looks again", async () => {
     const proxy = await startFilter(pluginConfig(), { workers: 8 });
+    // Whoever reads, another worker takes the lease before the write.
+    const read = proxy.sharedData.get.bind(proxy.sharedData);
+    proxy.sharedData.get = (key) => {
+      const value = read(key);
+      proxy.sharedData.set(key, record({ leaseUntilMs: proxy.clock.monotonicMs + 3000 }));
+      return value;
+    };
     proxy.advance(20);
+    expect(proxy.calls).toHaveLength(0);
+    proxy.sharedData.get = read;
+    proxy.advance(4000);
     expect(proxy.calls).toHaveLength(1);
     expect(proxy.sharedData.keys()).toEqual([KEY]);
   });

@@ -287,7 +287,7 @@ describe("Cloud Run's front end", () => {
     const server = http.createServer();
     server.on("upgrade", (incoming: IncomingMessage, socket) => {
       socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nx-proto: ${incoming.headers["x-forwarded-proto"]}\r\n\r\n`,
+        `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nx-proto: ${String(incoming.headers["x-forwarded-proto"])}\r\n\r\n`,
       );
       socket.on("data", (chunk: Buffer) => socket.write(`echo ${chunk.toString()}`));
       socket.on("error", () => undefined);

@@ -79,7 +79,7 @@ const common = {
   identity: { certificateFile: "/pki/hop.pem", keyFile: "/pki/hop.key", caFile: "/pki/mesh-ca.pem" },
 };
 
-export function endpointsOf(mesh: Mesh): ReadonlyMap<string, Endpoint> {
+function endpointsOf(mesh: Mesh): ReadonlyMap<string, Endpoint> {
   return new Map(
     [...mesh.backends.values()].map((backend, index) => [backend.name, endpointOf(backend, 8000 + index)]),
   );
