@@ -135,7 +135,8 @@ function readBackends(section: Section, config: Config): Map<string, Backend> {
     if (!isName(name)) report(fields.path, "the name of a backend must be 1 to 63 of a-z, 0-9 and -");
     const backend = new Backend(name, new BackendMetrics(config.hop, name));
     backend.through = fields.has("through");
-    if (backend.through && !isName(fields.text("through"))) report(fields.pathOf("through"), "must be the name of a hop");
+    if (backend.through && !isName(fields.text("through")))
+      report(fields.pathOf("through"), "must be the name of a hop");
     if (fields.has("authority")) backend.authority = fields.text("authority");
     if (fields.has("token")) readToken(fields.section("token", true), backend, config, tokens);
     fields.end();
@@ -172,7 +173,10 @@ function readRoutes(list: List, config: Config, backends: Map<string, Backend>, 
     const open = section.has("open") ? section.text("open").length > 0 : false;
     if (open && validate.length > 0) report(section.pathOf("open"), "cannot stand beside validate");
     if (config.edge && !open && validate.length == 0 && injects(arms)) {
-      report(section.path, "injects a token at an edge: needs validate, or open with the reason why callers are not checked here");
+      report(
+        section.path,
+        "injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
+      );
     }
     const salt = hash(Bytes.of(section.path), hash(config.hop));
     const route = new Route(StaticArray.fromArray(arms), sticky, salt);
@@ -301,7 +305,8 @@ function readTexts(section: Section, name: string): void {
  * Remove together with the sentence in the README when validation is there.
  */
 function refuseValidation(section: Section): void {
-  if (section.has("validate")) report(section.pathOf("validate"), "validation of callers is not available in this version");
+  if (section.has("validate"))
+    report(section.pathOf("validate"), "validation of callers is not available in this version");
 }
 
 /** A header name (RFC 9110, section 5.1) in lower case. */

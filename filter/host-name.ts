@@ -67,7 +67,9 @@ function isPort(authority: Bytes, start: i32): bool {
 
 /** What a host name may hold here. Underscores occur in practice; other bytes are harmless only if they match nothing. */
 function isNameByte(byte: i32): bool {
-  return <u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == DOT || byte == 0x5f || byte >= 0x80;
+  return (
+    <u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == DOT || byte == 0x5f || byte >= 0x80
+  );
 }
 
 function isHexadecimal(byte: i32): bool {

@@ -38,7 +38,5 @@ export function expiryOf(token: Bytes, audience: Bytes): i64 {
 }
 
 function isBase64Url(byte: i32): bool {
-  return (
-    <u32>((byte | 0x20) - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == 0x5f
-  );
+  return <u32>((byte | 0x20) - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == 0x5f;
 }

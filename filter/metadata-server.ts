@@ -60,7 +60,8 @@ export function receiveIdToken(headerCount: i32, bodySize: i32, token: Bytes): B
   if (getHeader(HeaderMap.HttpCallResponse, METADATA_FLAVOR, headerValue) != Status.Ok) return NOT_METADATA;
   if (!headerValue.equals(GOOGLE)) return NOT_METADATA;
   // Never read more than a token can be: the body may have 32 MiB.
-  if (bodySize > MAX_TOKEN || readBuffer(BufferKind.HttpCallResponseBody, MAX_TOKEN, body) != Status.Ok) return BAD_TOKEN;
+  if (bodySize > MAX_TOKEN || readBuffer(BufferKind.HttpCallResponseBody, MAX_TOKEN, body) != Status.Ok)
+    return BAD_TOKEN;
   let size = body.length;
   while (size > 0 && body.at(size - 1) <= 0x20) size--;
   token.point(body, 0, size);
@@ -72,7 +73,11 @@ function appendQueryValue(writer: Writer, value: Bytes): void {
   for (let i = 0; i < value.length; i++) {
     const byte = value.at(i);
     if (isUnreserved(byte)) writer.appendByte(byte);
-    else writer.appendByte(0x25).appendByte(HEX.at(byte >> 4)).appendByte(HEX.at(byte & 15));
+    else
+      writer
+        .appendByte(0x25)
+        .appendByte(HEX.at(byte >> 4))
+        .appendByte(HEX.at(byte & 15));
   }
 }
 

@@ -107,7 +107,8 @@ export function countTokenFetch(hop: Bytes, result: Bytes): void {
 
 /** Requests that had to wait for a token, by how that ended. */
 export function countTokenWaits(hop: Bytes, result: Bytes, count: i32): void {
-  if (count > 0) incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_WAITS, hop), RESULT, result)), count);
+  if (count > 0)
+    incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_WAITS, hop), RESULT, result)), count);
 }
 
 /** The gauge that says which configuration runs: as many as there are VMs that run it. */

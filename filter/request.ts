@@ -211,7 +211,8 @@ export class Request extends Waiter {
     }
     // What a service says there itself is not a hop's word: only where a hop of ours is behind is it read, else replaced.
     const isBehind = this.backend.through && this.result === OK;
-    if (isBehind && getHeader(HeaderMap.Response, OWN_TIMING, inner) == Status.Ok && isTiming(inner)) timing.append(inner);
+    if (isBehind && getHeader(HeaderMap.Response, OWN_TIMING, inner) == Status.Ok && isTiming(inner))
+      timing.append(inner);
     appendTiming(timing, config.hop, totalNs, upstreamNs, this.waitNs);
     if (this.exposed) {
       removeHeader(HeaderMap.Response, OWN_TIMING);

@@ -103,7 +103,7 @@ export class HostTable {
 
   private lookUp(host: Bytes, start: i32, value: u32): Entry | null {
     const mask = this.entries.length - 1;
-    let slot = <i32>avalanche(value) & mask;
+    let slot = (<i32>avalanche(value)) & mask;
     let entry = this.entries[slot];
     while (entry !== null && !isSuffix(entry.name, host, start)) {
       slot = (slot + 1) & mask;
@@ -123,7 +123,7 @@ export class HostTable {
 
   private insert(entry: Entry): void {
     const mask = this.entries.length - 1;
-    let slot = <i32>avalanche(reverseHash(entry.name)) & mask;
+    let slot = (<i32>avalanche(reverseHash(entry.name))) & mask;
     while (this.entries[slot] !== null) slot = (slot + 1) & mask;
     this.entries[slot] = entry;
     this.size += 1;

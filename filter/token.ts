@@ -171,7 +171,8 @@ export class Token extends HttpCallback {
     countTokenFetch(this.identity.hop, FETCHED);
     this.retryAtMs = 0;
     // The source may return the token that we have: not due again before the pause.
-    if (nowNs / NS_PER_MS >= this.refreshAtMs) this.refreshAtMs = this.refreshTime(this.usableUntilNs + MARGIN_NS, nowNs);
+    if (nowNs / NS_PER_MS >= this.refreshAtMs)
+      this.refreshAtMs = this.refreshTime(this.usableUntilNs + MARGIN_NS, nowNs);
     if (record.read(this.key)) {
       record.leaseUntilMs = 0;
       record.retryAtMs = 0;
@@ -223,7 +224,7 @@ export class Token extends HttpCallback {
     const nowMs = nowNs / NS_PER_MS;
     const leftMs = expiresNs / NS_PER_MS - nowMs;
     const dueMs = leftMs - this.identity.refreshBeforeSec * 1000;
-    if (dueMs > 0) return nowMs + dueMs + random(nowNs) % min(REFRESH_JITTER_MS, leftMs / 10 + 1);
+    if (dueMs > 0) return nowMs + dueMs + (random(nowNs) % min(REFRESH_JITTER_MS, leftMs / 10 + 1));
     return nowMs + max(min(REFRESH_PAUSE_MS, leftMs / 2), REFRESH_FLOOR_MS);
   }
 

@@ -90,5 +90,5 @@ export class ContextTable {
 // @ts-ignore: decorator
 @inline
 function home(id: u32, mask: i32): i32 {
-  return <i32>((id * 0x9e37_79b1) >> 12) & mask;
+  return (<i32>((id * 0x9e37_79b1) >> 12)) & mask;
 }

@@ -1,11 +1,5 @@
 /** Header maps: read whole (one crossing), or one value; written one by one. Names are lower case. */
-import {
-  proxyAddHeader,
-  proxyGetHeader,
-  proxyGetHeaderPairs,
-  proxyRemoveHeader,
-  proxyReplaceHeader,
-} from "./abi";
+import { proxyAddHeader, proxyGetHeader, proxyGetHeaderPairs, proxyRemoveHeader, proxyReplaceHeader } from "./abi";
 import { Bytes } from "./bytes";
 import { expect, Inbox, received } from "./inbox";
 import { Status } from "./status";

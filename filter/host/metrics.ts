@@ -61,7 +61,7 @@ function remember(key: u64, id: i32): void {
 /** Where `key` stands, or would stand: 0 is the key of an empty slot. */
 function slotOf(key: u64): i32 {
   const mask = keys.length - 1;
-  let slot = <i32>key & mask;
+  let slot = (<i32>key) & mask;
   while (keys[slot] != 0 && keys[slot] != key) slot = (slot + 1) & mask;
   return slot;
 }
@@ -82,7 +82,7 @@ function grow(): void {
 
 /** FNV-1a, 64 bits, never 0. */
 function hash64(name: Bytes, kind: MetricKind): u64 {
-  let hash: u64 = 0xcbf2_9ce4_8422_2325 ^ <u64>kind;
+  let hash: u64 = 0xcbf2_9ce4_8422_2325 ^ (<u64>kind);
   for (let i = 0; i < name.length; i++) hash = (hash ^ name.at(i)) * 0x0000_0100_0000_01b3;
   return hash == 0 ? 1 : hash;
 }

@@ -20,7 +20,13 @@ export function continueRequest(): Status {
  * Answers the request here. `details` appear in the access log (RESPONSE_CODE_DETAILS); for a gRPC request the host sends
  * `grpcStatus` instead of the body. The answer passes through `onResponseHeaders`.
  */
-export function sendLocalReply(status: i32, details: Bytes, body: Bytes, headers: PairsWriter, grpcStatus: i32): Status {
+export function sendLocalReply(
+  status: i32,
+  details: Bytes,
+  body: Bytes,
+  headers: PairsWriter,
+  grpcStatus: i32,
+): Status {
   const list = headers.layOut();
   return proxySendLocalResponse(
     status,
