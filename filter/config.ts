@@ -57,7 +57,6 @@ export class Config {
   ) {
     this.identity = new Identity(root, hop);
     this.unmatched = new Backend(UNMATCHED, new BackendMetrics(hop, UNMATCHED));
-    this.unmatched.through = true;
   }
 }
 

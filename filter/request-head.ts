@@ -2,7 +2,7 @@
  * What the filter needs to know of a request, read in one crossing. One object serves all requests of a VM: it is valid during
  * `onRequestHeaders` and no longer.
  */
-import { Bytes, windows } from "./host/bytes";
+import { Bytes } from "./host/bytes";
 import { HeaderMap, HeaderPairs } from "./host/headers";
 import { Status } from "./host/status";
 import {
@@ -18,9 +18,6 @@ import {
   UPGRADE,
 } from "./names";
 
-/** Headers of ours that a caller may send and have removed; a request with more is refused. */
-const MAX_OWN_HEADERS: i32 = 16;
-
 export class RequestHead {
   readonly authority: Bytes = Bytes.empty();
   readonly method: Bytes = Bytes.empty();
@@ -32,18 +29,27 @@ export class RequestHead {
   readonly trace: Bytes = Bytes.empty();
   hasAuthorization: bool = false;
   hasServerlessAuthorization: bool = false;
-  /** Names of all headers that begin with `x-hopgate-`, as often as they came. */
-  readonly own: StaticArray<Bytes> = windows(MAX_OWN_HEADERS);
-  ownCount: i32 = 0;
+  /** A header came whose name begins with `x-hopgate-`. */
+  hasOwn: bool = false;
 
   private pairs: HeaderPairs = new HeaderPairs(16_384);
 
-  /** False if the headers cannot be read, or hold more of our own than a request of ours ever has. */
+  /** False if the headers cannot be read. */
   read(): bool {
     this.clear();
     if (this.pairs.read(HeaderMap.Request) != Status.Ok) return false;
     while (this.pairs.next()) this.take(this.pairs.name, this.pairs.value);
-    return this.ownCount <= MAX_OWN_HEADERS;
+    this.pairs.rewind();
+    return true;
+  }
+
+  /** The next name that begins with `x-hopgate-`, valid until the next call; null at the end. Starts over after `read`. */
+  nextOwn(): Bytes | null {
+    const pairs = this.pairs;
+    while (pairs.next()) {
+      if (pairs.name.startsWith(OWN_PREFIX)) return pairs.name;
+    }
+    return null;
   }
 
   /** Points `value` at the first header called `name`; false if there is none. */
@@ -63,7 +69,7 @@ export class RequestHead {
     this.trace.clear();
     this.hasAuthorization = false;
     this.hasServerlessAuthorization = false;
-    this.ownCount = 0;
+    this.hasOwn = false;
   }
 
   /** Told apart by length first: most names of a request are none of these. */
@@ -93,8 +99,7 @@ export class RequestHead {
   }
 
   private takeOwn(name: Bytes, value: Bytes): void {
-    if (this.ownCount < MAX_OWN_HEADERS) look(this.own[this.ownCount], name);
-    this.ownCount += 1;
+    this.hasOwn = true;
     if (name.equals(OWN_PATH)) look(this.stamps, value);
     else if (name.equals(OWN_TRACE)) look(this.trace, value);
   }

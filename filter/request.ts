@@ -98,7 +98,7 @@ export class Request extends Waiter {
     this.exposed = isExposed(config);
     const found = config.matchService ? findService() : host.parse(head.authority);
     this.sanitise(config);
-    if (found && isBypassed(config)) {
+    if (isBypassed(config, found)) {
       this.phase = Phase.Ignored;
       return Action.Continue;
     }
@@ -111,8 +111,8 @@ export class Request extends Waiter {
 
   /** Every hop takes away what only hops may say about identity and routing; an edge, everything that looks like ours. */
   private sanitise(config: Config): void {
-    for (let i = 0; i < head.ownCount; i++) {
-      const name = head.own[i];
+    if (!head.hasOwn) return;
+    for (let name = head.nextOwn(); name !== null; name = head.nextOwn()) {
       if (config.edge || name.equals(OWN_BACKEND) || name.equals(OWN_CALLER)) removeHeader(HeaderMap.Request, name);
     }
   }
@@ -256,10 +256,11 @@ function findService(): bool {
   return service.length > 0;
 }
 
-function isBypassed(config: Config): bool {
+/** `found`: the host, or at a waypoint the service, is known. */
+function isBypassed(config: Config, found: bool): bool {
   const list = config.bypass;
   for (let i = 0; i < list.length; i++) {
-    if (isPath(list[i].path) && isHost(list[i], config)) return true;
+    if (isPath(list[i].path) && isHost(list[i], config, found)) return true;
   }
   return false;
 }
@@ -269,10 +270,10 @@ function isPath(path: Bytes): bool {
   return head.path.length == path.length || head.path.at(path.length) == 0x3f;
 }
 
-function isHost(bypass: Bypass, config: Config): bool {
+function isHost(bypass: Bypass, config: Config, found: bool): bool {
   const hosts = bypass.hosts;
   for (let i = 0; i < hosts.length; i++) {
-    if (hosts[i].equals(config.matchService ? service : host.name)) return true;
+    if (found && hosts[i].equals(config.matchService ? service : host.name)) return true;
   }
   return hosts.length == 0;
 }

@@ -25,7 +25,7 @@ const BLOCK = randomBytes(MIB);
 const servers: LocalServer[] = [];
 let hop: Standalone | undefined;
 
-function start(options: Pick<StandaloneOptions, "services" | "metadata">): Promise<Standalone> {
+function start(options: Pick<StandaloneOptions, "services" | "metadata" | "tokensAfter">): Promise<Standalone> {
   const names = Object.keys(options.services);
   return startStandalone({
     envoyPath,
@@ -38,7 +38,7 @@ function start(options: Pick<StandaloneOptions, "services" | "metadata">): Promi
         open: "a test",
       })),
       backends: Object.fromEntries(names.map((name) => [name, { token: { audience: AUDIENCE } }])),
-      identity: {},
+      identity: { timeoutMs: 10_000 },
     },
     ...options,
   });
@@ -123,14 +123,22 @@ describe.skipIf(envoyPath === "")("bodies", { timeout: 60_000 }, () => {
   });
 
   it("of 5 MB wait with their request for the token, and arrive the same", async () => {
-    hop = await start({ services, metadata: { delayMs: 1500 } });
+    let openGate = (): void => undefined;
+    const tokensAfter = new Promise<void>((resolve) => (openGate = resolve));
+    hop = await start({ services, tokensAfter });
     const body = [...blocks(5)];
-    const seen = await post(hop, "echo", body);
+    const pending = post(hop, "echo", body);
+    await eventually(async () => {
+      const stats = await hop?.envoy.admin.stats("downstream_rq_active$");
+      return [...(stats?.values() ?? [])].includes(1) ? true : undefined;
+    });
+    openGate();
+    const seen = await pending;
     expect(seen).toMatchObject({ bytes: 5 * MIB, sha256: hashOf(body) });
     expect(audienceOf(seenHeader(seen, "authorization")[0])).toBe(AUDIENCE);
     const held = (await hop.envoy.admin.get("/stats/prometheus"))
       .split("\n")
-      .find((line) => line.includes('hopgate_token_waits{'));
+      .find((line) => line.includes("hopgate_token_waits{"));
     expect(held).toMatch(/result="released"\} 1$/);
   });
 

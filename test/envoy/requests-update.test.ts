@@ -38,7 +38,7 @@ function version(version: number, change: Partial<PluginConfig> = {}): PluginCon
       { hosts: ["events.internal"], to: [{ backend: "events", weight: 100 }], open: "a test" },
     ],
     backends: { kb: { token: { audience: AUDIENCE } }, events: { token: { audience: AUDIENCE } } },
-    identity: {},
+    identity: { timeoutMs: 10_000 },
     unmatched: "reject",
     ...change,
   };
@@ -58,14 +58,14 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
 
   afterAll(() => Promise.all([kb.close(), events.close()]));
 
-  async function start(metadata?: { delayMs: number }): Promise<Standalone> {
+  async function start(tokensAfter?: Promise<void>): Promise<Standalone> {
     const services = { kb, events };
     hop = await startStandalone({
       envoyPath,
       concurrency: WORKERS,
       config: version(0),
       services,
-      ...(metadata && { metadata }),
+      ...(tokensAfter && { tokensAfter }),
     });
     await runs(hop, version(0));
     return hop;
@@ -106,7 +106,12 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
   });
 
   it("does not disturb requests that wait for their token under the one before", async () => {
-    const standalone = await start({ delayMs: 1500 });
+    let openGate = (): void => undefined;
+    const standalone = await start(
+      new Promise((resolve) => {
+        openGate = resolve;
+      }),
+    );
     const waiting = Array.from({ length: 5 }, () =>
       rawRequest(standalone.port, "GET / HTTP/1.1\r\nHost: kb.internal\r\n\r\n"),
     );
@@ -116,6 +121,7 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
     });
     await standalone.update(version(1));
     await runs(standalone, version(1));
+    openGate();
     for (const { status, body } of await Promise.all(waiting))
       expect([status, body.toString()]).toEqual([200, AUDIENCE]);
     expect(await status(standalone, "v1.internal")).toBe(200);

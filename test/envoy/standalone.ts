@@ -1,4 +1,5 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 
 import type { GatewayHop } from "../../shim/config/model.js";
@@ -10,6 +11,7 @@ import {
   type MetadataServerOptions,
   startMetadataServer,
 } from "../../shim/local/metadata-server.js";
+import { listen, type LocalServer } from "../../shim/local/server.js";
 import { wasmPath } from "../../shim/package-root.js";
 import { bootstrapFile } from "../../shim/render/envoy/bootstrap.js";
 import { endpointCluster } from "../../shim/render/envoy/cluster.js";
@@ -39,6 +41,8 @@ export interface StandaloneOptions {
   readonly upgrades?: readonly string[];
   readonly concurrency?: number;
   readonly metadata?: Omit<MetadataServerOptions, "keys" | "email">;
+  /** The metadata server says nothing before this; set `identity.timeoutMs` to match. */
+  readonly tokensAfter?: Promise<void>;
 }
 
 /** One Envoy with the filter and a plain-text listener that takes HTTP/1.1 and HTTP/2. */
@@ -75,12 +79,13 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     email: "hopgate@test.iam.gserviceaccount.com",
     ...options.metadata,
   });
+  const gate = await startGate(metadata.port, options.tokensAfter);
   const keeper = await openKeeper();
   const close = async (): Promise<void> => {
-    await Promise.all([keeper.close(), metadata.close()]);
+    await Promise.all([keeper.close(), gate.close(), metadata.close()]);
   };
   try {
-    return { ...(await run(options, keeper, metadata)), metadata, close };
+    return { ...(await run(options, keeper, gate.port)), metadata, close };
   } catch (error) {
     await close();
     throw error;
@@ -90,7 +95,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
 async function run(
   options: StandaloneOptions,
   keeper: Keeper,
-  metadata: MetadataServer,
+  metadataPort: number,
 ): Promise<Omit<Standalone, "metadata" | "close">> {
   const { envoyPath, config, concurrency } = options;
   const dir = join(keeper.workDir, config.hop);
@@ -99,7 +104,7 @@ async function run(
     resourceFile("ecds", [pluginResource(hop, wasmPath(), JSON.stringify(next))]);
   await mkdir(dir);
   const files = [
-    resourceFile("cds", clusters(options, metadata.port)),
+    resourceFile("cds", clusters(options, metadataPort)),
     plugin(config),
     resourceFile("lds", [listener(options, hop, dir)]),
     bootstrapFile(hop, dir),
@@ -115,6 +120,19 @@ async function run(
   });
   const port = envoy.listeners.get("plain")?.port ?? 0;
   return { port, origin: `http://127.0.0.1:${port}`, envoy, update: (next) => write(dir, plugin(next)) };
+}
+
+/** Hands connections on to `port` once `opened` is. */
+function startGate(port: number, opened = Promise.resolve()): Promise<LocalServer> {
+  const server = createServer((incoming) => {
+    const outgoing = connect(port, "127.0.0.1");
+    for (const socket of [incoming, outgoing]) socket.on("error", () => undefined);
+    incoming.on("close", () => outgoing.destroy());
+    outgoing.on("close", () => incoming.destroy());
+    outgoing.pipe(incoming);
+    void opened.then(() => incoming.pipe(outgoing));
+  });
+  return listen(server, "http");
 }
 
 async function write(dir: string, { name, content }: EnvoyFile): Promise<void> {

@@ -382,6 +382,12 @@ describe("a bypassed path", () => {
     expect(at(proxy, path).requestHeader("x-hopgate-backend")).toBe("kb");
   });
 
+  test("comes before the host is looked at, unless it names hosts", async () => {
+    const proxy = await warmFilter(config);
+    expect(at(proxy, "/healthz/ready", "a,b").action).toBe("continue");
+    expect(refusal(at(proxy, "/livez", "a,b"))).toBe("host_invalid");
+  });
+
   test("holds for its hosts alone, if it names some", async () => {
     const proxy = await warmFilter(config);
     expect(at(proxy, "/livez", "health.example.internal:8080").requestHeader("x-hopgate-path")).toBeUndefined();

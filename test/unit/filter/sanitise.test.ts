@@ -32,20 +32,14 @@ describe("an edge", () => {
     expect(own(stream.requestHeaders)).toEqual([["x-hopgate-path", "ingress"]]);
   });
 
-  test("refuses a request with more of them than 16", async () => {
-    const many = (count: number): Headers => Array.from({ length: count }, (_, i) => [`x-hopgate-${i}`, ""]);
-    const proxy = await startFilter();
-    expect(own(send(proxy, LLM, many(16)).requestHeaders)).toHaveLength(2);
-    expect(refusal(send(proxy, LLM, many(17)))).toBe("host_invalid");
-    expect(
-      refusal(
-        send(
-          proxy,
-          LLM,
-          Array.from({ length: 17 }, () => ["x-hopgate-backend", "kb"] as const),
-        ),
-      ),
-    ).toBe("host_invalid");
+  test("removes as many of them as there are", async () => {
+    const many: Headers = Array.from({ length: 90 }, (_, i) => [`x-hopgate-${i}`, "forged"]);
+    const repeated: Headers = Array.from({ length: 90 }, () => ["x-hopgate-backend", "kb"]);
+    for (const headers of [many, repeated]) {
+      const forwarded = send(await startFilter(), LLM, headers).requestHeaders;
+      expect(own(forwarded)).toHaveLength(2);
+      expect(forwarded).toContainEqual(["x-hopgate-backend", "llm"]);
+    }
   });
 
   test("among 500 other headers", async () => {
