@@ -21,7 +21,7 @@ interface AscConfig {
 }
 
 /** The module of a guest in AssemblyScript: compiled once for each state of its text and of the binding. */
-export async function compileGuest(source: string): Promise<Uint8Array> {
+async function compileGuest(source: string): Promise<Uint8Array> {
   const flags = ascFlags();
   const cached = join(CACHE, `${fingerprint(source, flags)}.wasm`);
   try {
