@@ -23,7 +23,11 @@ const MAX_SYNTAX_PROBLEMS = 5;
 
 /** Throws ConfigError if `text` is not exactly one document, or none at all: an empty text is a document without content. */
 export function parseYaml(text: string, file: string): YamlDocument {
+  // Not filled by the parser: it tells of line ends out of order where a flow map ends in the middle of a line.
   const lines = new LineCounter();
+  for (let start = 0; start !== 0 || lines.lineStarts.length === 0; start = text.indexOf("\n", start) + 1) {
+    lines.addNewLine(start);
+  }
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
@@ -32,8 +36,7 @@ export function parseYaml(text: string, file: string): YamlDocument {
     return { file, ...placeAt(offset), path: renderPath(path), message, fix };
   };
 
-  const parser = new Parser(lines.addNewLine);
-  lines.addNewLine(0);
+  const parser = new Parser();
   const tokens: CST.Token[] = [];
   for (const lexeme of new Lexer().lex(text)) {
     tokens.push(...parser.next(lexeme));

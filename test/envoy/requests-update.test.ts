@@ -11,7 +11,7 @@ import { audienceOf, startService } from "../support/echo.js";
 import { sendLoad, startCheapService } from "../support/load.js";
 import { eventually } from "../support/local-mesh.js";
 import { memoryOf } from "../support/memory.js";
-import { runningConfigs } from "../support/metrics.js";
+import { runningConfigs, scrape } from "../support/metrics.js";
 import { RawConnection, rawRequest } from "../support/raw-http.js";
 import { realEnvoy } from "../support/real-envoy.js";
 import { type Standalone, startStandalone } from "./standalone.js";
@@ -169,6 +169,11 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
       const sizes: number[] = [];
       for (let done = 0; done < 10; done++) {
         await batch();
+        // Envoy merges its workers' histograms every few seconds, and has memory for that from the first time on.
+        await eventually(async () => {
+          const merged = (await scrape(standalone.envoy.admin)).find(({ name }) => name === "hopgate_stream_us_count");
+          return (merged?.value ?? 0) >= (done + 1) * 20_000 ? true : undefined;
+        });
         sizes.push(await resident());
       }
       const growth = Math.max(...sizes.slice(2)) - (sizes[1] ?? 0);
