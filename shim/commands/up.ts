@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { relative } from "node:path";
 
@@ -21,10 +20,11 @@ import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { progress } from "../output/progress.js";
 import { table } from "../output/table.js";
-import { exampleConfigPath, wasmPath } from "../package-root.js";
+import { wasmPath } from "../package-root.js";
 import { keepAlive } from "../trace/client.js";
 import { comparePaths, type PathSummary, summarise } from "../trace/summary.js";
 import { drawWaterfall, styleFor } from "../trace/waterfall.js";
+import { configPath } from "./config-path.js";
 import { onFileChange } from "./reload.js";
 
 export interface UpOptions {
@@ -47,7 +47,7 @@ const COMPARED_REQUESTS = 100;
  * Returns the exit code: 0 only if every demonstration succeeded.
  */
 export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promise<number> {
-  const path = options.config ?? (existsSync("hopgate.yaml") ? "hopgate.yaml" : exampleConfigPath());
+  const path = configPath(options.config);
   const mesh = observable(await loadMesh(path));
   const say = (line: string): void => void io.stderr.write(`${line}\n`);
   const envoy = await locateEnvoy({ envoyPath: options.envoyPath, env: io.env, install: true, notify: say });

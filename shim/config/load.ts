@@ -36,18 +36,14 @@ function unreadable(path: string, cause: unknown): ConfigError {
   switch (code) {
     case "ENOENT":
     case "ENOTDIR":
-      return unusable(path, "there is no such file", "name the hopgate.yaml with --config FILE, or create it");
+      return unusable(path, "there is no such file", "name the hopgate.yaml, or write one with hopgate init");
     case "EISDIR":
-      return unusable(path, "this is a directory", "name the hopgate.yaml in it with --config FILE");
+      return unusable(path, "this is a directory", "name the hopgate.yaml in it");
     case "EACCES":
     case "EPERM":
-      return unusable(
-        path,
-        "you may not read this file",
-        "give yourself the right to (chmod +r), or name another with --config FILE",
-      );
+      return unusable(path, "you may not read this file", "give yourself the right to (chmod +r), or name another");
     default:
-      return unusable(path, `the file cannot be read (${code})`, "name one that can with --config FILE");
+      return unusable(path, `the file cannot be read (${code})`, "name one that can");
   }
 }
 

@@ -9,17 +9,13 @@ import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 import { type Keeper, openKeeper } from "../../shim/envoy/keeper.js";
-import { locateEnvoy } from "../../shim/envoy/locate.js";
 import { type EnvoyOptions, type RunningEnvoy, startEnvoy } from "../../shim/envoy/start.js";
 import { Failure } from "../../shim/errors.js";
+import { realEnvoy } from "../support/real-envoy.js";
 
 /** Envoy as a program: its start, its ways to end, and that nothing is left. Needs the build (`npm run build`). */
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
-const envoyPath = await locateEnvoy({ env: process.env, install: true, notify: say }).then(
-  ({ path }) => path,
-  (absent: unknown) => say(`Skipped, there is no Envoy: ${String(absent)}`),
-);
+const envoyPath = await realEnvoy();
 
 const TYPES = "type.googleapis.com/envoy";
 const ADMIN = { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } };

@@ -7,7 +7,6 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend, Mesh } from "../../shim/config/model.js";
 import { type Keeper, openKeeper } from "../../shim/envoy/keeper.js";
-import { locateEnvoy } from "../../shim/envoy/locate.js";
 import { startEnvoy } from "../../shim/envoy/start.js";
 import { type CertificateAuthority, createCertificateAuthority } from "../../shim/local/ca.js";
 import { type LocalServer, startHttpServer, type TlsIdentity } from "../../shim/local/server.js";
@@ -18,6 +17,7 @@ import { workloadIdentity } from "../../shim/render/envoy/names.js";
 import { virtualIps } from "../../shim/render/envoy/vips.js";
 import { renderWaypoint } from "../../shim/render/envoy/waypoint.js";
 import { request } from "../../shim/trace/client.js";
+import { realEnvoy } from "../support/real-envoy.js";
 import {
   agents,
   cloudRun,
@@ -34,13 +34,7 @@ import {
  * word for the backend (`x-choose`) and leaves its mark (`x-passed`): what is tested here is the rendering.
  */
 
-const say = (line: string): void => {
-  process.stderr.write(`${line}\n`);
-};
-const envoyPath = await locateEnvoy({ env: process.env, install: false, notify: say }).then(
-  ({ path }) => path,
-  (absent: unknown) => say(`Skipped: ${String(absent)}`),
-);
+const envoyPath = await realEnvoy();
 
 const llm = kubernetes("llm");
 const kb = cloudRun("kb");

@@ -29,18 +29,18 @@ test.each([
   [
     "a file that is not there",
     () => join(folder, "none.yaml"),
-    "1:1: there is no such file; name the hopgate.yaml with --config FILE, or create it",
+    "1:1: there is no such file; name the hopgate.yaml, or write one with hopgate init",
   ],
   [
     "a file under a file",
     () => join(written(EXAMPLE), "x"),
-    "1:1: there is no such file; name the hopgate.yaml with --config FILE, or create it",
+    "1:1: there is no such file; name the hopgate.yaml, or write one with hopgate init",
   ],
-  ["a directory", () => folder, "1:1: this is a directory; name the hopgate.yaml in it with --config FILE"],
+  ["a directory", () => folder, "1:1: this is a directory; name the hopgate.yaml in it"],
   [
     "a name with a zero byte",
     () => `${folder}/\0`,
-    "1:1: the file cannot be read (ERR_INVALID_ARG_VALUE); name one that can with --config FILE",
+    "1:1: the file cannot be read (ERR_INVALID_ARG_VALUE); name one that can",
   ],
   [
     "more than 1 MiB",
