@@ -30,7 +30,7 @@ export function variants(hopgatePath: string, emptyPath: string): readonly Varia
   ];
 }
 
-/** An edge with that many routes, two of which are used. Time is measured on all, and told to nobody: no request has the key. */
+/** An edge with that many routes, two of which are used, that tells every client where the time went. */
 function configuration(routes: number): PluginConfig {
   const others = Array.from({ length: routes - 2 }, (_, index) => ({
     hosts: [`service-${String(index)}.team-${String(index % 17)}.bench.internal`],
@@ -46,6 +46,6 @@ function configuration(routes: number): PluginConfig {
     ],
     backends: { llm: {}, kb: { token: { audience: "https://kb-abc123-uc.a.run.app" } } },
     identity: { cluster: METADATA_CLUSTER },
-    timing: { expose: "trace", key: "not-sent" },
+    timing: { expose: "always" },
   };
 }

@@ -1,4 +1,5 @@
 /** base64url without padding (RFC 4648, section 5; RFC 7515, section 2). Strict: one spelling for each value. */
+import { Ascii, isDigit, isLower } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 
 /** Appends what `text` encodes. False: a byte outside of the alphabet, a length of 4n + 1, bits left over that are not 0, no room. */
@@ -21,8 +22,8 @@ export function decodeBase64Url(text: Bytes, into: Writer): bool {
 
 function digitOf(byte: i32): i32 {
   if (<u32>(byte - 0x41) < 26) return byte - 0x41;
-  if (<u32>(byte - 0x61) < 26) return byte - 0x61 + 26;
-  if (<u32>(byte - 0x30) < 10) return byte - 0x30 + 52;
-  if (byte == 0x2d) return 62;
-  return byte == 0x5f ? 63 : -1;
+  if (isLower(byte)) return byte - 0x61 + 26;
+  if (isDigit(byte)) return byte - 0x30 + 52;
+  if (byte == Ascii.Hyphen) return 62;
+  return byte == Ascii.Underscore ? 63 : -1;
 }

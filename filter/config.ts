@@ -2,14 +2,16 @@
  * The plugin configuration, compiled once into what a request walks. It belongs to its root and goes with it.
  * Every field of the contract is read; what is wrong is reported (see `section.ts`) and refuses the whole.
  */
+import { Ascii, isNameByte } from "./ascii";
 import { Backend, TokenHeader } from "./backend";
+import { hash } from "./hash";
 import { Bytes, lowerCase, Writer } from "./host/bytes";
 import { RootContext } from "./host/context";
 import { isConfiguredName } from "./host-name";
 import { Identity, IdentityMode } from "./identity";
 import { Json, JsonError } from "./json";
 import { BackendMetrics, UNMATCHED } from "./metrics";
-import { Arm, hash, HostTable, Route } from "./route";
+import { Arm, HostTable, Route } from "./route";
 import { clearProblem, decode, List, report, Section } from "./section";
 import { Token } from "./token";
 
@@ -31,7 +33,7 @@ export class Bypass {
 }
 
 const MAX_HEADER_NAME: i32 = 128;
-const HOURS_24: i32 = 86_400;
+const DAY_SEC: i32 = 86_400;
 
 export class Config {
   edge: bool = false;
@@ -213,7 +215,7 @@ function readHosts(list: List, config: Config, route: Route, section: Section): 
   while (list.next()) {
     count += 1;
     const host = normalised(list.text());
-    const wildcard = host.at(0) == 0x2a && host.at(1) == 0x2e;
+    const wildcard = host.at(0) == Ascii.Asterisk && host.at(1) == Ascii.Dot;
     const name = Bytes.empty();
     name.point(host, wildcard ? 2 : 0, host.length);
     if (!isConfiguredName(name)) report(list.path, "is not a valid host name");
@@ -226,7 +228,7 @@ function readHosts(list: List, config: Config, route: Route, section: Section): 
 
 /** In lower case, without one trailing dot. */
 function normalised(host: Bytes): Bytes {
-  const size = host.length > 1 && host.at(host.length - 1) == 0x2e ? host.length - 1 : host.length;
+  const size = host.length > 1 && host.at(host.length - 1) == Ascii.Dot ? host.length - 1 : host.length;
   const writer = new Writer(size);
   for (let i = 0; i < size; i++) writer.appendByte(lowerCase(host.at(i)));
   return writer;
@@ -236,7 +238,7 @@ function readBypass(list: List, config: Config): void {
   while (list.next()) {
     const section = list.section();
     const path = section.text("path");
-    if (path.length > 0 && (path.at(0) != 0x2f || path.indexOf(0x3f) >= 0)) {
+    if (path.length > 0 && (path.at(0) != Ascii.Slash || path.indexOf(Ascii.Question) >= 0)) {
       report(section.pathOf("path"), "must begin with / and have no query");
     }
     const hosts: Bytes[] = [];
@@ -272,14 +274,14 @@ function readValidators(section: Section): Set<string> {
     fields.choice("algorithm", ["RS256", "ES256"]);
     if (fields.has("header")) headerName(fields, "header");
     fields.integer("clockSkewSec", 0, 600, 60);
-    fields.integer("maxLifetimeSec", 1, HOURS_24, 3660);
+    fields.integer("maxLifetimeSec", 1, DAY_SEC, 3660);
     fields.flag("forward", true);
     const jwks = fields.section("jwks", true);
     jwks.text("cluster");
     jwks.text("authority");
-    if (jwks.text("path").at(0) != 0x2f) report(jwks.pathOf("path"), "must begin with /");
-    jwks.integer("cacheSec", 1, HOURS_24, 600);
-    jwks.integer("maxStaleSec", 0, 7 * HOURS_24, 3600);
+    if (jwks.text("path").at(0) != Ascii.Slash) report(jwks.pathOf("path"), "must begin with /");
+    jwks.integer("cacheSec", 1, DAY_SEC, 600);
+    jwks.integer("maxStaleSec", 0, 7 * DAY_SEC, 3600);
     jwks.integer("cooldownSec", 1, 3600, 30);
     jwks.integer("timeoutMs", 1, 60_000, 2000);
     jwks.end();
@@ -301,7 +303,6 @@ function readTexts(section: Section, name: string): void {
 
 /**
  * A configuration that asks for validation must not run where nothing validates: it would let everybody in.
- * Remove together with the sentence in the README when validation is there.
  */
 function refuseValidation(section: Section): void {
   if (section.has("validate"))
@@ -314,7 +315,7 @@ function headerName(section: Section, field: string): Bytes {
   const writer = new Writer(name.length);
   for (let i = 0; i < name.length; i++) {
     const byte = lowerCase(name.at(i));
-    const valid = <u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == 0x5f || byte == 0x2e;
+    const valid = isNameByte(byte) || byte == Ascii.Underscore || byte == Ascii.Dot;
     if (!valid || name.length > MAX_HEADER_NAME) report(section.pathOf(field), "must be the name of a header");
     writer.appendByte(byte);
   }
@@ -323,12 +324,10 @@ function headerName(section: Section, field: string): Bytes {
 
 /** Names of hops and backends: `[a-z0-9-]`, 1 to 63. */
 function isName(name: Bytes): bool {
-  if (name.length == 0 || name.length > 63) return false;
   for (let i = 0; i < name.length; i++) {
-    const byte = name.at(i);
-    if (!(<u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d)) return false;
+    if (!isNameByte(name.at(i))) return false;
   }
-  return true;
+  return name.length > 0 && name.length <= 63;
 }
 
 /** FNV-1a of the whole text, as eight hexadecimal digits: to tell configurations apart, not to secure them. */

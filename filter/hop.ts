@@ -39,7 +39,7 @@ export class Hop extends RootContext {
     if (config.identity.waiting == 0) requests.calm();
   }
 
-  /** At the first tick, which comes only where the configuration really runs: also in no throw-away VM. */
+  /** At the first tick, which comes only where the configuration really runs, and never in a VM that is thrown away. */
   private announce(config: Config): void {
     this.running = defineRunning(config.hop, config.fingerprint);
     incrementMetric(this.running, 1);

@@ -2,12 +2,11 @@
  * The host of a request as the routes know it: from `:authority`, in lower case, without port and without one trailing dot.
  * Anything that two readers could take for two different hosts is refused instead of repaired.
  */
+import { Ascii, isDigit, isLower, isNameByte } from "./ascii";
 import { Bytes, lowerCase, Writer } from "./host/bytes";
 
 /** Longest host name (RFC 1035, section 2.3.4). */
 const MAX_NAME: i32 = 253;
-const DOT: i32 = 0x2e;
-const COLON: i32 = 0x3a;
 
 export class HostName {
   /** The name, after `parse` said true. */
@@ -16,39 +15,39 @@ export class HostName {
   /** False: an empty name or label, a comma, userinfo, a percent sign, a bad port, a scoped IPv6 address. */
   parse(authority: Bytes): bool {
     this.name.reset();
-    return authority.at(0) == 0x5b ? this.parseAddress(authority) : this.parseName(authority);
+    return authority.at(0) == Ascii.OpenBracket ? this.parseAddress(authority) : this.parseName(authority);
   }
 
   private parseName(authority: Bytes): bool {
-    const colon = authority.indexOf(COLON);
+    const colon = authority.indexOf(Ascii.Colon);
     let end = colon < 0 ? authority.length : colon;
     if (colon >= 0 && !isPort(authority, colon + 1)) return false;
-    if (end > 0 && authority.at(end - 1) == DOT) end -= 1;
+    if (end > 0 && authority.at(end - 1) == Ascii.Dot) end -= 1;
     if (end == 0 || end > MAX_NAME) return false;
-    let before = DOT;
+    let before: i32 = Ascii.Dot;
     for (let i = 0; i < end; i++) {
       const byte = lowerCase(authority.at(i));
-      if (!isNameByte(byte) || (byte == DOT && before == DOT)) return false;
+      if (!isHostByte(byte) || (byte == Ascii.Dot && before == Ascii.Dot)) return false;
       this.name.appendByte(byte);
       before = byte;
     }
-    return before != DOT;
+    return before != Ascii.Dot;
   }
 
   /** `[v6 address]` with or without a port; a zone (`%`) is refused. */
   private parseAddress(authority: Bytes): bool {
-    const end = authority.indexOf(0x5d);
+    const end = authority.indexOf(Ascii.CloseBracket);
     if (end < 3 || end > 46) return false;
     let colons = 0;
     for (let i = 1; i < end; i++) {
       const byte = lowerCase(authority.at(i));
-      if (!isHexadecimal(byte) && byte != COLON && byte != DOT) return false;
-      if (byte == COLON) colons += 1;
+      if (!isHexadecimal(byte) && byte != Ascii.Colon && byte != Ascii.Dot) return false;
+      if (byte == Ascii.Colon) colons += 1;
       this.name.appendByte(byte);
     }
     if (colons < 2) return false; // `[fa.ce]` is no address, and must not pass for the host `fa.ce`
     if (end == authority.length - 1) return true;
-    return authority.at(end + 1) == COLON && isPort(authority, end + 2);
+    return authority.at(end + 1) == Ascii.Colon && isPort(authority, end + 2);
   }
 }
 
@@ -58,22 +57,19 @@ function isPort(authority: Bytes, start: i32): bool {
   if (size < 1 || size > 5) return false;
   let port = 0;
   for (let i = start; i < authority.length; i++) {
-    const digit = authority.at(i) - 0x30;
-    if (<u32>digit > 9) return false;
-    port = port * 10 + digit;
+    if (!isDigit(authority.at(i))) return false;
+    port = port * 10 + authority.at(i) - Ascii.Zero;
   }
   return port >= 1 && port <= 65535;
 }
 
-/** What a host name may hold here. Underscores occur in practice; other bytes are harmless only if they match nothing. */
-function isNameByte(byte: i32): bool {
-  return (
-    <u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == DOT || byte == 0x5f || byte >= 0x80
-  );
+/** What a host name may hold here. Underscores occur in practice; bytes beyond ASCII match nothing that is configured. */
+function isHostByte(byte: i32): bool {
+  return isNameByte(byte) || byte == Ascii.Dot || byte == Ascii.Underscore || byte >= 0x80;
 }
 
 function isHexadecimal(byte: i32): bool {
-  return <u32>(byte - 0x30) < 10 || <u32>(byte - 0x61) < 6;
+  return isDigit(byte) || (isLower(byte) && byte <= 0x66);
 }
 
 /** Whether `name` may stand in a configuration: lower-case letters, digits and hyphens in labels of 1 to 63. */
@@ -82,13 +78,12 @@ export function isConfiguredName(name: Bytes): bool {
   let label = 0;
   for (let i = 0; i <= name.length; i++) {
     const byte = name.at(i);
-    if (byte == DOT || byte == -1) {
-      if (label == 0 || label > 63 || name.at(i - 1) == 0x2d) return false;
+    if (byte == Ascii.Dot || byte == -1) {
+      if (label == 0 || label > 63 || name.at(i - 1) == Ascii.Hyphen) return false;
       label = 0;
       continue;
     }
-    const hyphen = byte == 0x2d;
-    if (hyphen ? label == 0 : !(<u32>(byte - 0x61) < 26 || <u32>(byte - 0x30) < 10)) return false;
+    if (!isNameByte(byte) || (label == 0 && byte == Ascii.Hyphen)) return false;
     label += 1;
   }
   return true;

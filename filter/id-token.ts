@@ -2,6 +2,7 @@
  * An ID token that we are to send (a JWT, RFC 7519): the little of it that concerns its bearer. The signature is the
  * receiver's concern; whose token it is and how long it lasts is ours.
  */
+import { Ascii, isDigit, isLetter } from "./ascii";
 import { decodeBase64Url } from "./base64";
 import { Bytes, Writer } from "./host/bytes";
 import { Json, Kind } from "./json";
@@ -11,7 +12,6 @@ export const MAX_TOKEN: i32 = 16384;
 
 const AUD = Bytes.of("aud");
 const EXP = Bytes.of("exp");
-const DOT: i32 = 0x2e;
 
 const payloadText = Bytes.empty();
 const payload = new Writer(MAX_TOKEN);
@@ -23,8 +23,8 @@ const claims = new Json(256);
  */
 export function expiryOf(token: Bytes, audience: Bytes): i64 {
   if (token.length > MAX_TOKEN) return -1;
-  const first = token.indexOf(DOT);
-  const second = token.indexOf(DOT, first + 1);
+  const first = token.indexOf(Ascii.Dot);
+  const second = token.indexOf(Ascii.Dot, first + 1);
   if (first < 1 || second <= first + 1 || second == token.length - 1) return -1;
   for (let i = 0; i < token.length; i++) {
     if (i != first && i != second && !isBase64Url(token.at(i))) return -1;
@@ -38,5 +38,5 @@ export function expiryOf(token: Bytes, audience: Bytes): i64 {
 }
 
 function isBase64Url(byte: i32): bool {
-  return <u32>((byte | 0x20) - 0x61) < 26 || <u32>(byte - 0x30) < 10 || byte == 0x2d || byte == 0x5f;
+  return isLetter(byte) || isDigit(byte) || byte == Ascii.Hyphen || byte == Ascii.Underscore;
 }

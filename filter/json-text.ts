@@ -1,4 +1,5 @@
 /** The text of JSON strings: what is well formed, and what it decodes to. */
+import { Ascii, isDigit } from "./ascii";
 import { Bytes } from "./host/bytes";
 
 /** Decodes the text of a JSON string byte by byte: escapes become the UTF-8 of what they stand for. */
@@ -24,7 +25,7 @@ export class Cursor {
     }
     if (this.position >= this.end) return -1;
     const byte = this.text.at(this.position);
-    if (byte != 0x5c) {
+    if (byte != Ascii.Backslash) {
       this.position += 1;
       return byte;
     }
@@ -86,7 +87,7 @@ export function escapeSize(text: Bytes, i: i32): i32 {
   const point = hex4(text, i + 2);
   if (point < 0 || (point >= 0xdc00 && point < 0xe000)) return 0;
   if (point < 0xd800 || point >= 0xe000) return 6;
-  if (text.at(i + 6) != 0x5c || text.at(i + 7) != 0x75) return 0;
+  if (text.at(i + 6) != Ascii.Backslash || text.at(i + 7) != 0x75) return 0;
   const low = hex4(text, i + 8);
   return low >= 0xdc00 && low < 0xe000 ? 12 : 0;
 }
@@ -121,8 +122,4 @@ export function utf8Size(text: Bytes, i: i32): i32 {
 
 function isContinuation(byte: i32): bool {
   return (byte & 0xc0) == 0x80 && byte >= 0;
-}
-
-export function isDigit(byte: i32): bool {
-  return <u32>(byte - 0x30) < 10;
 }

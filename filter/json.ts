@@ -13,9 +13,11 @@
  * Stricter than the RFC: duplicate names in one object are refused (also when spelled with escapes), as are depth over 16,
  * bytes that are not UTF-8 and escapes of lone surrogates. Nothing allocates once the tape is large enough.
  */
+import { Ascii, isDigit } from "./ascii";
+import { FNV_OFFSET, FNV_PRIME } from "./hash";
 import { Bytes, Writer } from "./host/bytes";
 import { collectLater } from "./host/memory";
-import { Cursor, escapeSize, isDigit, utf8Size } from "./json-text";
+import { Cursor, escapeSize, utf8Size } from "./json-text";
 
 export const enum Kind {
   Object,
@@ -137,7 +139,7 @@ export class Json {
     if (size > 16) return -1;
     let value: i64 = 0;
     for (let i = 0; i < size; i++) {
-      const digit = this.text.at(this.starts[node] + i) - 0x30;
+      const digit = this.text.at(this.starts[node] + i) - Ascii.Zero;
       if (<u32>digit > 9) return -1;
       value = value * 10 + digit;
     }
@@ -146,9 +148,9 @@ export class Json {
 
   private value(depth: i32): bool {
     const byte = this.text.at(this.position);
-    if (byte == 0x7b) return this.object(depth);
-    if (byte == 0x5b) return this.array(depth);
-    if (byte == 0x22) return this.string(Kind.String);
+    if (byte == Ascii.OpenBrace) return this.object(depth);
+    if (byte == Ascii.OpenBracket) return this.array(depth);
+    if (byte == Ascii.Quote) return this.string(Kind.String);
     if (byte == 0x74) return this.literal(TRUE, Kind.True);
     if (byte == 0x66) return this.literal(FALSE, Kind.False);
     if (byte == 0x6e) return this.literal(NULL, Kind.Null);
@@ -162,20 +164,20 @@ export class Json {
     let names = 0;
     this.position += 1;
     this.skipSpace();
-    if (this.text.at(this.position) == 0x7d) return this.close(node);
+    if (this.text.at(this.position) == Ascii.CloseBrace) return this.close(node);
     while (true) {
-      if (this.text.at(this.position) != 0x22) return this.fail(JsonError.Syntax);
+      if (this.text.at(this.position) != Ascii.Quote) return this.fail(JsonError.Syntax);
       if (!this.string(Kind.Name)) return false;
       names += 1;
       this.skipSpace();
-      if (this.text.at(this.position) != 0x3a) return this.fail(JsonError.Syntax);
+      if (this.text.at(this.position) != Ascii.Colon) return this.fail(JsonError.Syntax);
       this.position += 1;
       this.skipSpace();
       if (!this.value(depth + 1)) return false;
       this.skipSpace();
       const byte = this.text.at(this.position);
-      if (byte == 0x7d) break;
-      if (byte != 0x2c) return this.fail(JsonError.Syntax);
+      if (byte == Ascii.CloseBrace) break;
+      if (byte != Ascii.Comma) return this.fail(JsonError.Syntax);
       this.position += 1;
       this.skipSpace();
     }
@@ -189,13 +191,13 @@ export class Json {
     if (node < 0) return false;
     this.position += 1;
     this.skipSpace();
-    if (this.text.at(this.position) == 0x5d) return this.close(node);
+    if (this.text.at(this.position) == Ascii.CloseBracket) return this.close(node);
     while (true) {
       if (!this.value(depth + 1)) return false;
       this.skipSpace();
       const byte = this.text.at(this.position);
-      if (byte == 0x5d) return this.close(node);
-      if (byte != 0x2c) return this.fail(JsonError.Syntax);
+      if (byte == Ascii.CloseBracket) return this.close(node);
+      if (byte != Ascii.Comma) return this.fail(JsonError.Syntax);
       this.position += 1;
       this.skipSpace();
     }
@@ -214,8 +216,8 @@ export class Json {
     let i = start;
     while (true) {
       const byte = this.text.at(i);
-      if (byte == 0x22) break;
-      if (byte == 0x5c) {
+      if (byte == Ascii.Quote) break;
+      if (byte == Ascii.Backslash) {
         const size = escapeSize(this.text, i);
         if (size == 0) return this.failAt(JsonError.InvalidText, i);
         i += size;
@@ -236,11 +238,11 @@ export class Json {
   private number(): bool {
     const start = this.position;
     let i = start;
-    if (this.text.at(i) == 0x2d) i += 1;
+    if (this.text.at(i) == Ascii.Hyphen) i += 1;
     const first = this.text.at(i);
     if (!isDigit(first)) return this.failAt(JsonError.Syntax, i);
-    i = first == 0x30 ? i + 1 : this.digits(i);
-    if (this.text.at(i) == 0x2e) {
+    i = first == Ascii.Zero ? i + 1 : this.digits(i);
+    if (this.text.at(i) == Ascii.Dot) {
       const fraction = i + 1;
       i = this.digits(fraction);
       if (i == fraction) return this.failAt(JsonError.Syntax, i);
@@ -248,7 +250,7 @@ export class Json {
     if ((this.text.at(i) | 0x20) == 0x65) {
       i += 1;
       const sign = this.text.at(i);
-      if (sign == 0x2b || sign == 0x2d) i += 1;
+      if (sign == Ascii.Plus || sign == Ascii.Hyphen) i += 1;
       const exponent = i;
       i = this.digits(exponent);
       if (i == exponent) return this.failAt(JsonError.Syntax, i);
@@ -345,9 +347,9 @@ export class Json {
   }
 
   private textHash(node: i32): i32 {
-    let hash: u32 = 0x811c_9dc5; // FNV-1a
+    let hash = FNV_OFFSET;
     this.left.open(this.text, this.starts[node], this.ends[node]);
-    for (let byte = this.left.next(); byte >= 0; byte = this.left.next()) hash = (hash ^ byte) * 0x0100_0193;
+    for (let byte = this.left.next(); byte >= 0; byte = this.left.next()) hash = (hash ^ byte) * FNV_PRIME;
     return <i32>(hash ^ (hash >> 15));
   }
 

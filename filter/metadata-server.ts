@@ -2,6 +2,7 @@
  * ID tokens from the metadata server of Google Cloud.
  * https://cloud.google.com/compute/docs/instances/verifying-instance-identity
  */
+import { Ascii, isDigit, isLetter } from "./ascii";
 import { BufferKind, readBuffer } from "./host/buffer";
 import { Bytes, Writer } from "./host/bytes";
 import { getHeader, HeaderMap } from "./host/headers";
@@ -19,32 +20,32 @@ const HOST = Bytes.of("metadata.google.internal");
 /** `format=full` puts the account's email into the token; without it no receiver could tell callers apart. */
 const IDENTITY_PATH = Bytes.of("/computeMetadata/v1/instance/service-accounts/default/identity?format=full&audience=");
 const HEX = Bytes.of("0123456789ABCDEF");
-const OK = Bytes.of("200");
-const NOT_FOUND = Bytes.of("404");
+const STATUS_OK = Bytes.of("200");
+const STATUS_NOT_FOUND = Bytes.of("404");
 
 /** How a fetch ended; also the label of the metric. */
 export const FETCHED = Bytes.of("ok");
 const NO_CLUSTER = Bytes.of("cluster_missing");
 const NO_ENDPOINT = Bytes.of("no_endpoint");
 const RESET = Bytes.of("reset");
-export const REFUSED = Bytes.of("audience_refused");
+export const AUDIENCE_REFUSED = Bytes.of("audience_refused");
 const BAD_STATUS = Bytes.of("bad_status");
 const NOT_METADATA = Bytes.of("not_a_metadata_server");
 export const BAD_TOKEN = Bytes.of("bad_token");
 
+/** An audience has at most 1024 bytes, three times that when encoded. */
 const path = new Writer(4096);
 const headers = new PairsWriter(8, 8192);
 const headerValue = new Inbox(64, 8192);
 const body = new Inbox(4096, MAX_TOKEN + 1);
 
-/** Starts the fetch of a token. FETCHED means under way; anything else is final, without a callback. */
-export function requestIdToken(identity: Identity, audience: Bytes, callback: HttpCallback): Bytes {
+/** Starts the fetch of a token. Null: it is under way. Else why it is not, and there will be no callback. */
+export function requestIdToken(identity: Identity, audience: Bytes, callback: HttpCallback): Bytes | null {
   path.reset().append(IDENTITY_PATH);
   appendQueryValue(path, audience);
   headers.reset().add(METHOD, GET).add(PATH, path).add(AUTHORITY, HOST).add(METADATA_FLAVOR, GOOGLE);
-  if (path.overflowed) return BAD_TOKEN;
   const status = httpCall(identity.root, identity.cluster, headers, identity.timeoutMs, callback);
-  if (status == Status.Ok) return FETCHED;
+  if (status == Status.Ok) return null;
   return status == Status.BadArgument ? NO_CLUSTER : NO_ENDPOINT;
 }
 
@@ -55,8 +56,8 @@ export function requestIdToken(identity: Identity, audience: Bytes, callback: Ht
 export function receiveIdToken(headerCount: i32, bodySize: i32, token: Bytes): Bytes {
   if (headerCount == 0) return RESET;
   if (getHeader(HeaderMap.HttpCallResponse, STATUS, headerValue) != Status.Ok) return RESET;
-  if (headerValue.equals(NOT_FOUND)) return REFUSED;
-  if (!headerValue.equals(OK)) return BAD_STATUS;
+  if (headerValue.equals(STATUS_NOT_FOUND)) return AUDIENCE_REFUSED;
+  if (!headerValue.equals(STATUS_OK)) return BAD_STATUS;
   if (getHeader(HeaderMap.HttpCallResponse, METADATA_FLAVOR, headerValue) != Status.Ok) return NOT_METADATA;
   if (!headerValue.equals(GOOGLE)) return NOT_METADATA;
   // Never read more than a token can be: the body may have 32 MiB.
@@ -75,19 +76,13 @@ function appendQueryValue(writer: Writer, value: Bytes): void {
     if (isUnreserved(byte)) writer.appendByte(byte);
     else
       writer
-        .appendByte(0x25)
+        .appendByte(Ascii.Percent)
         .appendByte(HEX.at(byte >> 4))
         .appendByte(HEX.at(byte & 15));
   }
 }
 
 function isUnreserved(byte: i32): bool {
-  return (
-    <u32>((byte | 0x20) - 0x61) < 26 ||
-    <u32>(byte - 0x30) < 10 ||
-    byte == 0x2d ||
-    byte == 0x2e ||
-    byte == 0x5f ||
-    byte == 0x7e
-  );
+  if (isLetter(byte) || isDigit(byte)) return true;
+  return byte == Ascii.Hyphen || byte == Ascii.Dot || byte == Ascii.Underscore || byte == Ascii.Tilde;
 }

@@ -9,6 +9,7 @@
  *
  * Every request is sanitised first, whatever becomes of it; what the filter needs of its headers has been read by then.
  */
+import { Ascii } from "./ascii";
 import { Backend, TokenHeader } from "./backend";
 import { Bypass, Config, Expose } from "./config";
 import { HOST_INVALID, ReplyError, ROUTE_UNMATCHED, TOKEN_UNAVAILABLE, UPGRADE_UNSUPPORTED } from "./errors";
@@ -58,7 +59,6 @@ const MAX_STAMPS: i32 = 8;
 const CONNECT = Bytes.of("CONNECT");
 const WEBSOCKET = Bytes.of("websocket");
 const FILTER_CHAIN = Bytes.of("xds\0filter_chain_name");
-const COMMA: i32 = 0x2c;
 
 const head = new RequestHead();
 const host = new HostName();
@@ -106,7 +106,7 @@ export class Request extends Waiter {
     const route = config.hosts.find(config.matchService ? service : host.name);
     if (route === null && config.rejectUnmatched) return this.refuse(ROUTE_UNMATCHED);
     stamp(config.hop, config.edge);
-    return route === null ? this.forward(this.startNs) : this.follow(route);
+    return route === null ? this.forward() : this.follow(route);
   }
 
   /** Every hop takes away what only hops may say about identity and routing; an edge, everything that looks like ours. */
@@ -127,7 +127,7 @@ export class Request extends Waiter {
       replaceHeader(HeaderMap.Request, AUTHORITY, authority);
     }
     const token = backend.token;
-    return token === null ? this.forward(this.startNs) : this.inject(token);
+    return token === null ? this.forward() : this.inject(token);
   }
 
   private keyFor(route: Route): Bytes {
@@ -144,7 +144,7 @@ export class Request extends Waiter {
     if (head.hasServerlessAuthorization) removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION);
     if (token.isUsable(this.startNs) || token.adoptShared(this.startNs)) {
       this.attach(token);
-      return this.forward(this.startNs);
+      return this.forward();
     }
     if (!token.hold(this, this.startNs)) return this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(this.startNs));
     this.phase = Phase.Waiting;
@@ -160,7 +160,7 @@ export class Request extends Waiter {
     if (token === null) return;
     if (available && token.isUsable(nowNs)) {
       this.attach(token);
-      this.forward(nowNs);
+      this.forward();
       continueRequest();
     } else {
       this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(nowNs));
@@ -174,9 +174,9 @@ export class Request extends Waiter {
     replaceHeader(HeaderMap.Request, serverless ? SERVERLESS_AUTHORIZATION : AUTHORIZATION, token.header);
   }
 
-  private forward(nowNs: i64): Action {
+  private forward(): Action {
     this.phase = Phase.Forwarded;
-    this.forwardedNs = this.waitNs > 0 ? nowNs : monotonicNs();
+    this.forwardedNs = monotonicNs();
     return Action.Continue;
   }
 
@@ -224,7 +224,7 @@ export class Request extends Waiter {
 
   onDelete(): void {
     const token = this.backend.token;
-    if (token !== null) token.release(this);
+    if (token !== null) token.abandon(this);
     if (this.phase != Phase.Ignored && this.phase != Phase.Headers) {
       this.backend.metrics.countRequest(this.result);
       this.backend.metrics.recordStream((monotonicNs() - this.startNs) / 1000);
@@ -251,7 +251,7 @@ function isExposed(config: Config): bool {
 function findService(): bool {
   service.clear();
   if (getProperty(FILTER_CHAIN, chain) != Status.Ok) return false;
-  const start = chain.lastIndexOf(0x7c) + 1;
+  const start = chain.lastIndexOf(Ascii.Bar) + 1;
   service.point(chain, start, chain.length - start);
   return service.length > 0;
 }
@@ -267,7 +267,7 @@ function isBypassed(config: Config, found: bool): bool {
 
 function isPath(path: Bytes): bool {
   if (!head.path.startsWith(path)) return false;
-  return head.path.length == path.length || head.path.at(path.length) == 0x3f;
+  return head.path.length == path.length || head.path.at(path.length) == Ascii.Question;
 }
 
 function isHost(bypass: Bypass, config: Config, found: bool): bool {
@@ -286,7 +286,7 @@ function stamp(hop: Bytes, edge: bool): void {
     return;
   }
   let count = 1;
-  for (let i = stamps.indexOf(COMMA); i >= 0; i = stamps.indexOf(COMMA, i + 1)) count++;
-  scratch.reset().append(stamps).appendByte(COMMA).append(hop);
+  for (let i = stamps.indexOf(Ascii.Comma); i >= 0; i = stamps.indexOf(Ascii.Comma, i + 1)) count++;
+  scratch.reset().append(stamps).appendByte(Ascii.Comma).append(hop);
   if (count < MAX_STAMPS && !scratch.overflowed) replaceHeader(HeaderMap.Request, OWN_PATH, scratch);
 }

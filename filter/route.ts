@@ -1,5 +1,7 @@
 /** Routes: which host leads to which backends, and which of them a request gets. */
+import { Ascii } from "./ascii";
 import { Backend } from "./backend";
+import { avalanche, FNV_OFFSET, FNV_PRIME, hash } from "./hash";
 import { Bytes } from "./host/bytes";
 
 /** One share of a route: it takes the draws below `upTo` that the arms before it did not. */
@@ -13,11 +15,11 @@ export class Arm {
 
 export class Route {
   constructor(
-    readonly arms: StaticArray<Arm>,
+    private arms: StaticArray<Arm>,
     /** Header whose value keeps a session on its arm. */
     readonly sticky: Bytes | null,
     /** Makes the draws of hops and routes independent of each other. */
-    private readonly salt: u32,
+    private salt: u32,
   ) {}
 
   /** The backend for a request: always the same one for the same `key`. */
@@ -29,23 +31,6 @@ export class Route {
     while (arm < arms.length - 1 && draw >= arms[arm].upTo) arm++;
     return arms[arm].backend;
   }
-}
-
-const FNV_OFFSET: u32 = 0x811c_9dc5;
-const FNV_PRIME: u32 = 0x0100_0193;
-
-/** FNV-1a of `bytes`, started from `seed`. */
-export function hash(bytes: Bytes, seed: u32 = FNV_OFFSET): u32 {
-  let value = seed;
-  for (let i = 0; i < bytes.length; i++) value = (value ^ bytes.at(i)) * FNV_PRIME;
-  return value;
-}
-
-/** Spreads every bit of `value` over all (the finalizer of MurmurHash3): FNV alone leaves the high bits of short keys poor. */
-function avalanche(value: u32): u32 {
-  value = (value ^ (value >> 16)) * 0x85eb_ca6b;
-  value = (value ^ (value >> 13)) * 0xc2b2_ae35;
-  return value ^ (value >> 16);
 }
 
 class Entry {
@@ -91,7 +76,7 @@ export class HostTable {
     let value = FNV_OFFSET;
     for (let i = host.length - 1; i >= 0; i--) {
       const byte = host.at(i);
-      if (byte == 0x2e) {
+      if (byte == Ascii.Dot) {
         const suffix = this.lookUp(host, i + 1, value);
         if (suffix !== null && suffix.wildcard !== null) route = suffix.wildcard;
       }

@@ -2,7 +2,7 @@
  * Reading a configuration so that the first thing that is wrong is named with its path, such as
  * `routes[2].to[0].weight: must be an integer from 1 to 100`.
  *
- * The first problem is kept and reading goes on with stand-in values: the caller looks at `problem` once, at the end.
+ * The first problem is kept and reading goes on with stand-in values: the caller asks for `firstProblem` once, at the end.
  */
 import { Bytes, Writer } from "./host/bytes";
 import { Json, Kind } from "./json";
@@ -44,12 +44,12 @@ export class Section {
     return this.path.length == 0 ? name : this.path + "." + name;
   }
 
-  /** Non-empty text. `otherwise` null makes the field required. */
-  text(name: string, otherwise: string | null = null): Bytes {
+  /** Non-empty text; the field is required. */
+  text(name: string): Bytes {
     const node = this.find(name);
     if (node >= 0) return textOf(this.json, node, this.pathOf(name));
-    if (otherwise === null) report(this.pathOf(name), "is required");
-    return Bytes.of(otherwise === null ? "" : otherwise);
+    report(this.pathOf(name), "is required");
+    return Bytes.empty();
   }
 
   /** One of `words`; the first is the default. */
@@ -78,7 +78,7 @@ export class Section {
     return node < 0 ? otherwise : integerOf(this.json, node, this.pathOf(name), least, most);
   }
 
-  /** An array, or -1 (which has no items) where it is missing or none. */
+  /** An array; where it is missing or none, one without items. */
   list(name: string, required: bool): List {
     const node = this.find(name);
     if (node < 0 && required) report(this.pathOf(name), "is required");

@@ -5,6 +5,7 @@
  *
  * Hops tell each other in `x-hopgate-timing`, innermost first, so that what reaches the edge reads from the service outwards.
  */
+import { Ascii, isDigit, isNameByte } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 
 const DURATION = Bytes.of(";dur=");
@@ -29,10 +30,10 @@ function appendMilliseconds(writer: Writer, ns: i64): void {
   const fraction = <i32>(us % 1000);
   writer
     .appendInteger(us / 1000)
-    .appendByte(0x2e)
-    .appendByte(0x30 + fraction / 100)
-    .appendByte(0x30 + ((fraction / 10) % 10))
-    .appendByte(0x30 + (fraction % 10));
+    .appendByte(Ascii.Dot)
+    .appendByte(Ascii.Zero + fraction / 100)
+    .appendByte(Ascii.Zero + ((fraction / 10) % 10))
+    .appendByte(Ascii.Zero + (fraction % 10));
 }
 
 /**
@@ -51,20 +52,12 @@ export function isTiming(value: Bytes): bool {
     }
     const whole = i;
     while (isDigit(value.at(i))) i++;
-    if (i == whole || value.at(i) != 0x2e) return false;
+    if (i == whole || value.at(i) != Ascii.Dot) return false;
     const fraction = ++i;
     while (isDigit(value.at(i))) i++;
     if (i == fraction) return false;
     if (i == value.length) return true;
-    if (value.at(i) != 0x2c || value.at(i + 1) != 0x20) return false;
+    if (value.at(i) != Ascii.Comma || value.at(i + 1) != 0x20) return false;
     i += 2;
   }
-}
-
-function isNameByte(byte: i32): bool {
-  return <u32>(byte - 0x61) < 26 || isDigit(byte) || byte == 0x2d;
-}
-
-function isDigit(byte: i32): bool {
-  return <u32>(byte - 0x30) < 10;
 }

@@ -12,6 +12,7 @@
  *
  * A token is wanted while there is none, while requests wait, and when it is due for refresh.
  */
+import { Ascii } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 import { monotonicNs, wallNs } from "./host/clock";
 import { HttpCallback } from "./host/http-call";
@@ -19,7 +20,7 @@ import { isLogged, log, LogLevel } from "./host/log";
 import { collectLater } from "./host/memory";
 import { expiryOf } from "./id-token";
 import { Identity } from "./identity";
-import { BAD_TOKEN, FETCHED, receiveIdToken, REFUSED, requestIdToken } from "./metadata-server";
+import { AUDIENCE_REFUSED, BAD_TOKEN, FETCHED, receiveIdToken, requestIdToken } from "./metadata-server";
 import { countTokenFetch, countTokenWaits } from "./metrics";
 import { TokenRecord } from "./token-record";
 import { Waiter, WaitList } from "./waiting";
@@ -42,10 +43,13 @@ const REFUSED_PAUSE_MS: i64 = 30_000;
 /** How much longer than the call itself a lease lasts: after that its holder is taken for dead. */
 const LEASE_SLACK_MS: i64 = 1_000;
 
+/** In the year 2096: far beyond any token, and nanoseconds do not overflow. */
+const MAX_EXPIRY_SEC: i64 = 4_000_000_000;
+
 const KEY_PREFIX = Bytes.of("hopgate/1/metadata/");
 const BEARER = Bytes.of("Bearer ");
-const AVAILABLE = Bytes.of("released");
-const UNAVAILABLE = Bytes.of("refused");
+const WAIT_RELEASED = Bytes.of("released");
+const WAIT_REFUSED = Bytes.of("refused");
 const WARNING = Bytes.of("hopgate: no ID token for audience ");
 const WARNING_REASON = Bytes.of(": ");
 
@@ -72,7 +76,7 @@ export class Token extends HttpCallback {
   ) {
     super();
     const key = new Writer(KEY_PREFIX.length + identity.cluster.length + audience.length + 1);
-    this.key = key.append(KEY_PREFIX).append(identity.cluster).appendByte(0x2f).append(audience).copy();
+    this.key = key.append(KEY_PREFIX).append(identity.cluster).appendByte(Ascii.Slash).append(audience).copy();
   }
 
   /** Whether `header` can go on a request that is sent at `nowNs` (monotonic). */
@@ -94,7 +98,7 @@ export class Token extends HttpCallback {
   }
 
   /** A request went away: if it was held, it waits no more. */
-  release(waiter: Waiter): void {
+  abandon(waiter: Waiter): void {
     if (waiter.list !== this.waiters) return;
     this.waiters.remove(waiter);
     this.identity.waiting -= 1;
@@ -150,9 +154,9 @@ export class Token extends HttpCallback {
       record.leaseUntilMs = nowMs + leaseMs;
       if (!record.write(this.key, record.token)) return;
     }
-    const result = requestIdToken(identity, this.audience, this);
-    if (result === FETCHED) this.fetching = true;
-    else this.fail(result, nowNs);
+    const problem = requestIdToken(identity, this.audience, this);
+    if (problem === null) this.fetching = true;
+    else this.fail(problem, nowNs);
   }
 
   /** The root goes, and the host cancels its calls: let another worker fetch at once instead of when the lease ends. */
@@ -190,7 +194,7 @@ export class Token extends HttpCallback {
     const known = record.read(this.key);
     const failures = min(record.failures, 16) + 1;
     const pauseMs =
-      reason === REFUSED ? REFUSED_PAUSE_MS : jittered(min(RETRY_MS << (failures - 1), RETRY_LIMIT_MS), nowNs);
+      reason === AUDIENCE_REFUSED ? REFUSED_PAUSE_MS : jittered(min(RETRY_MS << (failures - 1), RETRY_LIMIT_MS), nowNs);
     this.retryAtMs = nowNs / NS_PER_MS + pauseMs;
     if (known) {
       record.leaseUntilMs = 0;
@@ -236,12 +240,9 @@ export class Token extends HttpCallback {
       count += 1;
       waiter.onTokenSettled(available);
     }
-    countTokenWaits(this.identity.hop, available ? AVAILABLE : UNAVAILABLE, count);
+    countTokenWaits(this.identity.hop, available ? WAIT_RELEASED : WAIT_REFUSED, count);
   }
 }
-
-/** In the year 2096: far beyond any token, and nanoseconds do not overflow. */
-const MAX_EXPIRY_SEC: i64 = 4_000_000_000;
 
 /** Whether `timeMs` is yet to come, and no further off than we would have put it ourselves. */
 function isAhead(timeMs: i64, nowMs: i64, limitMs: i64): bool {

@@ -30,3 +30,8 @@ export class Failure extends Error {
     this.fix = options.fix;
   }
 }
+
+/** How a message names what went wrong: the code that Node gives it, such as `ENOENT`, else its own words. */
+export function errorCode(cause: unknown): string {
+  return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+}

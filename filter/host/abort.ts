@@ -13,7 +13,7 @@ export function abort(message: string | null, file: string | null, line: u32, co
   if (aborting) unreachable(); // the message itself did not fit into memory
   aborting = true;
   const text = Bytes.of(
-    "hopgate: abort: " +
+    "abort: " +
       (message === null ? "" : message) +
       " at " +
       (file === null ? "" : file) +

@@ -88,13 +88,14 @@ export function onRequestHeaders(id: u32, headers: i32, endOfStream: i32): Actio
   return stream === null ? refuse() : stream.onRequestHeaders(headers, endOfStream != 0);
 }
 
-const REFUSED = Bytes.of("stream_unknown");
+const STREAM_UNKNOWN = Bytes.of("stream_unknown");
+/** gRPC: UNAVAILABLE. */
+const GRPC_UNAVAILABLE: i32 = 14;
 const noBody = Bytes.empty();
 const noHeaders = new PairsWriter(0, 4);
 
 function refuse(): Action {
-  const UNAVAILABLE = 14; // gRPC
-  sendLocalReply(503, REFUSED, noBody, noHeaders.reset(), UNAVAILABLE);
+  sendLocalReply(503, STREAM_UNKNOWN, noBody, noHeaders.reset(), GRPC_UNAVAILABLE);
   return Action.Pause;
 }
 

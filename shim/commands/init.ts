@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
 
-import { UsageError } from "../errors.js";
+import { errorCode, UsageError } from "../errors.js";
 import type { Io } from "../output/io.js";
 import { exampleConfigPath } from "../package-root.js";
 
@@ -41,7 +41,7 @@ function write(file: string, text: string, { force }: InitOptions): void {
   try {
     writeFileSync(file, text, { flag: force === true ? "w" : "wx" });
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const code = errorCode(cause);
     if (code === "EEXIST")
       throw new UsageError(`${file} is there already.`, "Name another file, or overwrite it with --force.");
     throw new UsageError(

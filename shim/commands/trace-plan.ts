@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from "node:fs";
 
 import { loadMesh } from "../config/load.js";
 import type { Mesh } from "../config/model.js";
-import { UsageError } from "../errors.js";
+import { errorCode, UsageError } from "../errors.js";
 import { hostOfAuthority, matchHost } from "../explain/host-match.js";
-import { shownUrl } from "../output/text.js";
+import { parseUrl } from "../explain/url.js";
 import type { ClientRequest } from "../trace/client.js";
 import { DEFAULT_CONFIG } from "./config-path.js";
 import { type Header, parseHeaders, parseMethod, parseResolve } from "./request-options.js";
@@ -38,10 +38,7 @@ export interface Plan {
 
 /** Throws UsageError if the URL, a header, the method or a file that is named cannot be used. */
 export async function planOf(text: string, options: RequestOptions): Promise<Plan> {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) {
-    throw new UsageError(`"${shownUrl(text)}" is no URL of a request.`, "Write it as https://HOST/PATH.");
-  }
+  const url = parseUrl(text);
   const config = options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   const mesh = config === undefined ? undefined : await loadMesh(config);
   const given = parseHeaders(options.header);
@@ -102,12 +99,8 @@ function readCertificates(file: string): string {
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    throw new UsageError(`--cacert ${file} cannot be read (${codeOf(cause)}).`, "Name a file of PEM certificates.");
+    throw new UsageError(`--cacert ${file} cannot be read (${errorCode(cause)}).`, "Name a file of PEM certificates.");
   }
   if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
   throw new UsageError(`--cacert ${file} holds no certificate.`, "Name a file of PEM certificates.");
-}
-
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 
-import { UsageError } from "../errors.js";
+import { errorCode, UsageError } from "../errors.js";
 import { type ArchivedExchange, harOf } from "../har/har.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
@@ -77,8 +77,10 @@ function writeHar(file: string, exchanges: readonly Exchange[]): void {
   try {
     writeFileSync(file, `${JSON.stringify(harOf(exchanges, packageVersion()), null, 2)}\n`);
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-    throw new UsageError(`--har ${file} cannot be written (${code}).`, "Name a file in a directory that exists.");
+    throw new UsageError(
+      `--har ${file} cannot be written (${errorCode(cause)}).`,
+      "Name a file in a directory that exists.",
+    );
   }
 }
 

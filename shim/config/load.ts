@@ -1,5 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
+
+import { errorCode } from "../errors.js";
 import { ConfigError } from "./config-error.js";
 import type { Mesh } from "./model.js";
 import { parseMesh } from "./parse.js";
@@ -32,7 +34,7 @@ async function readAtMost(path: string, limit: number): Promise<Buffer> {
 }
 
 function unreadable(path: string, cause: unknown): ConfigError {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+  const code = errorCode(cause);
   switch (code) {
     case "ENOENT":
     case "ENOTDIR":

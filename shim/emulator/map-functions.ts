@@ -12,6 +12,18 @@ export function mapFunctions(vm: Vm): Record<string, HostFunction> {
     if (type === 0) vm.active().stream?.clearRouteCache();
     return Ok;
   };
+  const writeValue =
+    (verb: "add" | "set") =>
+    (type: number, nameAt: number, nameSize: number, valueAt: number, valueSize: number): number => {
+      if (type >>> 0 > MAX_MAP_TYPE) return BadArgument;
+      const name = vm.memory.string(nameAt, nameSize);
+      const value = vm.memory.string(valueAt, valueSize);
+      if (name === undefined || value === undefined) return InvalidMemoryAccess;
+      const map = vm.active().mutableMap(type);
+      if (map === undefined) return BadArgument;
+      map[verb](name, value);
+      return written(type);
+    };
   return {
     proxy_get_header_map_pairs: (type: number, pointerAt: number, sizeAt: number) => {
       if (type >>> 0 > MAX_MAP_TYPE) return BadArgument;
@@ -50,38 +62,8 @@ export function mapFunctions(vm: Vm): Record<string, HostFunction> {
       map.replaceAll(parsePairs(bytes));
       return written(type);
     },
-    proxy_add_header_map_value: (
-      type: number,
-      nameAt: number,
-      nameSize: number,
-      valueAt: number,
-      valueSize: number,
-    ) => {
-      if (type >>> 0 > MAX_MAP_TYPE) return BadArgument;
-      const name = vm.memory.string(nameAt, nameSize);
-      const value = vm.memory.string(valueAt, valueSize);
-      if (name === undefined || value === undefined) return InvalidMemoryAccess;
-      const map = vm.active().mutableMap(type);
-      if (map === undefined) return BadArgument;
-      map.add(name, value);
-      return written(type);
-    },
-    proxy_replace_header_map_value: (
-      type: number,
-      nameAt: number,
-      nameSize: number,
-      valueAt: number,
-      valueSize: number,
-    ) => {
-      if (type >>> 0 > MAX_MAP_TYPE) return BadArgument;
-      const name = vm.memory.string(nameAt, nameSize);
-      const value = vm.memory.string(valueAt, valueSize);
-      if (name === undefined || value === undefined) return InvalidMemoryAccess;
-      const map = vm.active().mutableMap(type);
-      if (map === undefined) return BadArgument;
-      map.set(name, value);
-      return written(type);
-    },
+    proxy_add_header_map_value: writeValue("add"),
+    proxy_replace_header_map_value: writeValue("set"),
     proxy_remove_header_map_value: (type: number, nameAt: number, nameSize: number) => {
       if (type >>> 0 > MAX_MAP_TYPE) return BadArgument;
       const name = vm.memory.string(nameAt, nameSize);

@@ -29,14 +29,19 @@ export function waysOut(release: Release): string {
   ].join("\n  ");
 }
 
-/**
- * Where an installed Envoy lies: `$HOPGATE_CACHE`, else `$XDG_CACHE_HOME/hopgate`, else `~/.cache/hopgate`, and below
- * it `envoy/VERSION/envoy`. Relative values of XDG_CACHE_HOME are ignored (XDG Base Directory Specification).
- */
+/** Where an installed Envoy lies: `envoy/VERSION/envoy` in the cache. */
 export function cachedEnvoyPath(release: Release, env: Env): string {
+  return join(cacheRoot(env), "envoy", release.version, "envoy");
+}
+
+/**
+ * The folder of what is downloaded once: `$HOPGATE_CACHE`, else `$XDG_CACHE_HOME/hopgate`, else `~/.cache/hopgate`.
+ * Relative values of XDG_CACHE_HOME are ignored (XDG Base Directory Specification).
+ */
+export function cacheRoot(env: Env): string {
   const xdg = env["XDG_CACHE_HOME"];
   const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(env["HOME"] || homedir(), ".cache");
-  return join(env["HOPGATE_CACHE"] || join(base, "hopgate"), "envoy", release.version, "envoy");
+  return env["HOPGATE_CACHE"] || join(base, "hopgate");
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { Emulator } from "../emulator/emulator.js";
 import { UsageError } from "../errors.js";
-import type { PluginConfig } from "../render/plugin-config.js";
+import { type PluginConfig, REFUSAL } from "../render/plugin-config.js";
 import { supplyTokens, type SuppliedTokens } from "./tokens.js";
 
 /** A proxy at one hop whose filter has its configuration and its tokens. */
@@ -10,8 +10,6 @@ export interface ReadyFilter {
   readonly proxy: Emulator;
   readonly tokens: SuppliedTokens;
 }
-
-const REFUSED = "hopgate: configuration refused: ";
 
 /**
  * Why the filter refuses each configuration, such as `routes[0].hosts[1]: is listed twice`; undefined where it takes it.
@@ -43,6 +41,6 @@ export async function startFilter(module: Uint8Array, config: PluginConfig): Pro
 function reasonOf(proxy: Emulator): string {
   const [trap] = proxy.traps;
   if (trap !== undefined) throw new Error(`the filter trapped in ${trap.callback}: ${trap.message}`);
-  const line = proxy.logs.find(({ message }) => message.startsWith(REFUSED));
-  return line === undefined ? "it gives no reason" : line.message.slice(REFUSED.length);
+  const line = proxy.logs.find(({ message }) => message.startsWith(REFUSAL));
+  return line === undefined ? "it gives no reason" : line.message.slice(REFUSAL.length).trim();
 }

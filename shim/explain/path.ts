@@ -8,6 +8,7 @@ import { serviceOf } from "../render/envoy/names.js";
 import type { FilterReply } from "./answer.js";
 import { type Arrival, explainHop, type HopExplanation } from "./hop.js";
 import { hostOfAuthority, nearestPattern } from "./host-match.js";
+import { parseUrl } from "./url.js";
 
 export interface AskedRequest {
   readonly method: string;
@@ -77,12 +78,6 @@ function firstOf<T>(hops: readonly HopExplanation[], part: (hop: HopExplanation)
     if (found !== null) return found;
   }
   return null;
-}
-
-function parseUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === "https:" || url?.protocol === "http:") return url;
-  throw new UsageError(`"${shownUrl(text)}" is no URL of a request.`, "Write it as https://HOST/PATH.");
 }
 
 /** The named hop; else where requests from outside come in: an edge, a gateway, or the waypoint that serves the host. */

@@ -2,6 +2,7 @@ import { rootCertificates } from "node:tls";
 
 import type { Backend, CloudRunBackend, Mesh } from "../config/model.js";
 import type { Endpoint } from "../render/envoy/input.js";
+import { METADATA_SERVICE } from "../render/envoy/names.js";
 import { platformServices } from "../render/envoy/platform.js";
 import { startAgent } from "./agent.js";
 import type { CertificateAuthority } from "./ca.js";
@@ -79,8 +80,8 @@ export class Endpoints {
   /** Where the hosts are that the filter itself calls, by host. */
   async platform(mesh: Mesh): Promise<ReadonlyMap<string, Endpoint>> {
     const endpoints = new Map<string, Endpoint>();
-    for (const { host, port } of platformServices(mesh)) {
-      const isMetadata = port === 80;
+    for (const { host } of platformServices(mesh)) {
+      const isMetadata = host === METADATA_SERVICE.host;
       endpoints.set(
         host,
         isMetadata ? { address: "127.0.0.1", port: this.options.metadata.port } : await this.keyServer(host),

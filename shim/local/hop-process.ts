@@ -8,6 +8,7 @@ import { type RunningEnvoy, startEnvoy } from "../envoy/start.js";
 import { Failure } from "../errors.js";
 import { BOOTSTRAP_FILE, type EnvoyFile } from "../render/envoy/input.js";
 import { fingerprint } from "../render/fingerprint.js";
+import { REFUSAL } from "../render/plugin-config.js";
 import type { WorkFiles } from "./work-files.js";
 
 export interface HopProcessOptions {
@@ -21,8 +22,6 @@ export interface HopProcessOptions {
 }
 
 const PLUGIN_FILE = "ecds.json";
-/** What the filter logs where it refuses a configuration. */
-const REFUSAL = "hopgate: configuration refused:";
 const POLL_MS = 25;
 const TIMEOUT_MS = 10_000;
 

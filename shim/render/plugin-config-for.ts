@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.js";
 import type { Backend, Hop, Identity, Mesh, Route, Validator } from "../config/model.js";
-import { outboundCluster, serviceOf } from "./envoy/names.js";
+import { METADATA_SERVICE, outboundCluster, serviceOf } from "./envoy/names.js";
 import type { PluginBackend, PluginConfig, PluginIdentity, PluginRoute, PluginValidator } from "./plugin-config.js";
 
 /**
@@ -81,7 +81,7 @@ function identityOf({ mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWait
   const authority = "iamcredentials.googleapis.com";
   return {
     mode,
-    cluster: outboundCluster({ host: "metadata.google.internal", port: 80 }),
+    cluster: outboundCluster(METADATA_SERVICE),
     ...unlike(
       { timeoutMs: 2000, refreshBeforeSec: 240, maxWaiters: 1000 },
       { timeoutMs, refreshBeforeSec, maxWaiters },

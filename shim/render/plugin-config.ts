@@ -61,3 +61,6 @@ export interface PluginValidator {
     timeoutMs?: number;
   };
 }
+
+/** What the filter logs before its reason where it refuses a configuration. */
+export const REFUSAL = "hopgate: configuration refused:";

@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import type { LocalServer } from "../../shim/local/server.js";
+import { fingerprint } from "../../shim/render/fingerprint.js";
 import type { PluginConfig } from "../../shim/render/plugin-config.js";
 import { audienceOf, startService } from "../support/echo.js";
 import { sendLoad, startCheapService } from "../support/load.js";
@@ -95,7 +96,7 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
     expect(answers.length).toBeGreaterThan(20 * UPDATES);
     expect(new Set(answers)).toEqual(new Set([`200 ${AUDIENCE}`]));
 
-    const last = fingerprint(version(UPDATES));
+    const last = fingerprint(JSON.stringify(version(UPDATES)));
     const gauges = await eventually(async () => {
       const running = await runningConfigs(standalone.envoy.admin);
       return [...running].every(([config, vms]) => vms === (config === last ? WORKERS + 1 : 0)) ? running : undefined;
@@ -144,7 +145,7 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
       expect(await status(standalone, "v1.internal")).toBe(404);
     }
     expect(await inFlight.finish()).toBe("before after");
-    expect([...(await runningConfigs(standalone.envoy.admin))]).toEqual([[fingerprint(version(0)), WORKERS + 1]]);
+    expect([...(await runningConfigs(standalone.envoy.admin))]).toEqual([[fingerprint(JSON.stringify(version(0))), WORKERS + 1]]);
     await standalone.update(version(2));
     await runs(standalone, version(2));
     expect(await status(standalone, "v2.internal")).toBe(200);
@@ -186,15 +187,8 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
 
 /** Waits until every VM runs `config`. */
 async function runs({ envoy }: Standalone, config: PluginConfig): Promise<void> {
-  const wanted = fingerprint(config);
+  const wanted = fingerprint(JSON.stringify(config));
   await eventually(async () => ((await runningConfigs(envoy.admin)).get(wanted) === WORKERS + 1 ? true : undefined));
-}
-
-/** As the filter computes it: FNV-1a of the text. */
-function fingerprint(config: PluginConfig): string {
-  let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(JSON.stringify(config))) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return hash.toString(16).padStart(8, "0");
 }
 
 async function status({ port }: Standalone, host: string): Promise<number> {

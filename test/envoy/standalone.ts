@@ -20,6 +20,7 @@ import { hopConnectionManager } from "../../shim/render/envoy/hcm.js";
 import { BOOTSTRAP_FILE, type EnvoyFile } from "../../shim/render/envoy/input.js";
 import { type JsonObject, typed } from "../../shim/render/envoy/json.js";
 import { onLoopback } from "../../shim/render/envoy/loopback.js";
+import { METADATA_SERVICE, outboundCluster } from "../../shim/render/envoy/names.js";
 import { pluginResource } from "../../shim/render/envoy/plugin.js";
 import type { PluginConfig } from "../../shim/render/plugin-config.js";
 
@@ -58,8 +59,6 @@ export interface Standalone {
   close(): Promise<void>;
 }
 
-/** The cluster of the metadata server: the filter's default. */
-const METADATA_CLUSTER = "outbound|80||metadata.google.internal";
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** Envoy's own windows of many MiB would hide whether a body is held. */
@@ -159,7 +158,7 @@ function clusters({ config, services, passTo }: StandaloneOptions, metadataPort:
   return [
     ...Object.keys(config.backends).map((name) => cluster(name, services[name] ?? { port: 1 })),
     ...(passTo === undefined ? [] : [cluster("pass", passTo)]),
-    cluster(METADATA_CLUSTER, { port: metadataPort }),
+    cluster(outboundCluster(METADATA_SERVICE), { port: metadataPort }),
   ];
 }
 

@@ -5,13 +5,14 @@ import { Emulator, type EmulatorOptions } from "../../shim/emulator/emulator.js"
 import type { HttpCall } from "../../shim/emulator/http-call.js";
 import type { Headers } from "../../shim/emulator/pairs.js";
 import type { Response, Stream } from "../../shim/emulator/stream.js";
+import { METADATA_SERVICE, outboundCluster } from "../../shim/render/envoy/names.js";
 import type { PluginBackend, PluginConfig } from "../../shim/render/plugin-config.js";
 
 export const hopgate = readFileSync(new URL("../../build/hopgate.wasm", import.meta.url));
 
 export const NOW_MS = Date.UTC(2026, 0, 1);
 export const NOW_SEC = NOW_MS / 1000;
-export const METADATA = "outbound|80||metadata.google.internal";
+export const METADATA = outboundCluster(METADATA_SERVICE);
 
 export const LLM = "llm.example.internal";
 export const KB = "kb.example.internal";
@@ -82,7 +83,7 @@ export const FROM_METADATA: Headers = [
 
 /** The audience that a call to the metadata server asks for. */
 export function audienceOf(call: HttpCall): string {
-  return new URL(call.header(":path") ?? "", "http://metadata.google.internal").searchParams.get("audience") ?? "";
+  return new URL(call.header(":path") ?? "", `http://${METADATA_SERVICE.host}`).searchParams.get("audience") ?? "";
 }
 
 /** Answers every waiting call with a token for the audience that it asks for, good for an hour; gives the tokens. */

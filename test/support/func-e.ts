@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+
+import { cacheRoot } from "../../shim/envoy/install.js";
 
 const VERSION = "1.6.0";
 
@@ -11,8 +12,7 @@ const VERSION = "1.6.0";
  * is skipped.
  */
 export async function realFuncE(): Promise<string | undefined> {
-  const cache =
-    process.env["HOPGATE_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "hopgate");
+  const cache = cacheRoot(process.env);
   const path = join(cache, "func-e", VERSION, "func-e");
   if (existsSync(path)) return path;
   mkdirSync(join(cache, "func-e"), { recursive: true });

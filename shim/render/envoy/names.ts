@@ -23,6 +23,9 @@ export interface Service {
   readonly port: number;
 }
 
+/** Google Cloud's metadata server, which the filter asks for ID tokens. */
+export const METADATA_SERVICE: Service = { host: "metadata.google.internal", port: 80 };
+
 export function serviceOf(backend: Backend): Service {
   return backend.kind === "kubernetes"
     ? { host: `${backend.service}.${backend.namespace}.svc.cluster.local`, port: backend.port }

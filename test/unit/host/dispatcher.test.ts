@@ -203,7 +203,7 @@ describe("an abort", () => {
       {
         level: "critical",
         vm: "worker 0",
-        message: expect.stringMatching(/^hopgate: abort: Index out of range at .+:\d+:\d+$/) as string,
+        message: expect.stringMatching(/^abort: Index out of range at .+:\d+:\d+$/) as string,
       },
     ]);
   });
