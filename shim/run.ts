@@ -3,7 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { ConfigError } from "./config/config-error.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
-import { CHECK_EXAMPLES, EXPLAIN_EXAMPLES, INIT_EXAMPLES, TRACE_EXAMPLES } from "./commands/examples.js";
+import { CHECK_EXAMPLES, EXPLAIN_EXAMPLES, INIT_EXAMPLES, TRACE_EXAMPLES, UP_EXAMPLES } from "./commands/examples.js";
 import { explain, type ExplainOptions } from "./commands/explain.js";
 import { init, type InitOptions } from "./commands/init.js";
 import { trace, type TraceOptions } from "./commands/trace.js";
@@ -19,7 +19,7 @@ import { packageVersion } from "./package-root.js";
  */
 export async function run(argv: readonly string[], io: Io, signal: AbortSignal): Promise<number> {
   let exitCode = 0;
-  const program = createProgram(io, signal, (code) => (exitCode = code));
+  const program = createProgram({ io, signal, done: (code) => (exitCode = code) });
   try {
     await program.parseAsync([...argv], { from: "user" });
     return exitCode;
@@ -28,7 +28,16 @@ export async function run(argv: readonly string[], io: Io, signal: AbortSignal):
   }
 }
 
-function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => void): Command {
+/** What the commands share: where they print, what asks them to end, and who is told their exit code. */
+interface Invocation {
+  readonly io: Io;
+  readonly signal: AbortSignal;
+  readonly done: (exitCode: number) => void;
+}
+
+/** The order in which `--help` shows the commands is that of their additions. */
+function createProgram(invocation: Invocation): Command {
+  const { stdout, stderr } = invocation.io;
   const program = new Command("hopgate")
     .description(
       "Route AI traffic by host through Istio, inject Cloud Run ID tokens, and see where every millisecond went.",
@@ -38,19 +47,25 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
     .showHelpAfterError("Run with --help for what can be given.")
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void io.stdout.write(text),
-      writeErr: (text) => void io.stderr.write(text),
-      getOutHelpWidth: () => io.stdout.columns ?? 100,
-      getErrHelpWidth: () => io.stderr.columns ?? 100,
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      getOutHelpWidth: () => stdout.columns ?? 100,
+      getErrHelpWidth: () => stderr.columns ?? 100,
     });
-  const output = new Option("-o, --output <format>", "how to print the result")
-    .choices(["text", "json"])
-    .default("text");
-  const envoyPath = new Option(
-    "--envoy-path <file>",
-    "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
-  );
+  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace]) add(program, invocation);
+  return program;
+}
 
+const OUTPUT = new Option("-o, --output <format>", "how to print the result").choices(["text", "json"]).default("text");
+const ENVOY_PATH = new Option(
+  "--envoy-path <file>",
+  "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
+);
+const HEADER = new Option("-H, --header <name: value>", "a header of the request; repeatable")
+  .argParser(append)
+  .default([], "none");
+
+function addUp(program: Command, { io, signal, done }: Invocation): void {
   program
     .command("up")
     .description("run a hopgate.yaml on this machine: real Envoys, stand-ins for everything else")
@@ -62,12 +77,14 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
         .argParser(backend)
         .default(new Map<string, URL>(), "none"),
     )
-    .addOption(envoyPath)
+    .addOption(ENVOY_PATH)
     .option("--func-e [file]", "run Envoy through func-e (default: the one on PATH)")
-    .addOption(output)
+    .addOption(OUTPUT)
     .addHelpText("after", UP_EXAMPLES)
     .action(async (options: UpOptions) => done(await up(options, io, signal)));
+}
 
+function addEnvoy(program: Command, { io, done }: Invocation): void {
   const envoyCommand = program.command("envoy").description("find or install the Envoy that hopgate runs");
   for (const [name, description, install] of [
     ["which", "print the path of the Envoy that would be run", false],
@@ -76,25 +93,13 @@ function createProgram(io: Io, signal: AbortSignal, done: (exitCode: number) => 
     envoyCommand
       .command(name)
       .description(description)
-      .addOption(envoyPath)
-      .addOption(output)
+      .addOption(ENVOY_PATH)
+      .addOption(OUTPUT)
       .action(async (options: EnvoyOptions) => done(await envoy({ ...options, install }, io)));
   }
-  addQuestions(program, output, io, signal, done);
-  return program;
 }
 
-/** The commands that run no Envoy. */
-function addQuestions(
-  program: Command,
-  output: Option,
-  io: Io,
-  signal: AbortSignal,
-  done: (exitCode: number) => void,
-): void {
-  const header = new Option("-H, --header <name: value>", "a header of the request; repeatable")
-    .argParser(append)
-    .default([], "none");
+function addInit(program: Command, { io, done }: Invocation): void {
   program
     .command("init")
     .description("write a commented hopgate.yaml to start from")
@@ -102,30 +107,39 @@ function addQuestions(
     .option("--force", "overwrite the file")
     .addHelpText("after", INIT_EXAMPLES)
     .action((file: string, options: InitOptions) => done(init(file, options, io)));
+}
+
+function addCheck(program: Command, { io, done }: Invocation): void {
   program
     .command("check")
     .description("find out what is wrong with a hopgate.yaml, before it is deployed")
     .argument("[file...]", "default: ./hopgate.yaml")
-    .addOption(output)
+    .addOption(OUTPUT)
     .addHelpText("after", CHECK_EXAMPLES)
     .action(async (files: string[], options: CheckOptions) => done(await check(files, options, io)));
+}
+
+function addExplain(program: Command, { io, done }: Invocation): void {
   program
     .command("explain")
     .description("say where a request would go and why: route, arm, audience, headers")
     .argument("<url>", "of the request")
-    .addOption(header)
+    .addOption(HEADER)
     .option("-X, --request <method>", "its method", "GET")
     .option("--hop <name>", "where it comes in (default: the edge)")
     .option("-c, --config <file>", "the hopgate.yaml (default: ./hopgate.yaml, else the shipped example)")
-    .addOption(output)
+    .addOption(OUTPUT)
     .addHelpText("after", EXPLAIN_EXAMPLES)
     .action(async (url: string, options: ExplainOptions) => done(await explain(url, options, io)));
+}
+
+function addTrace(program: Command, { io, signal, done }: Invocation): void {
   program
     .command("trace")
     .description("send requests to a running mesh and show where their time went")
     .argument("<url>", "to send them to")
     .option("-n, --count <count>", "how many, on one connection; the first is drawn", between(1, 10_000), 1)
-    .addOption(header)
+    .addOption(HEADER)
     .option("-X, --request <method>", "the method (default: GET, with -d POST)")
     .option("-d, --data <body>", "the body to send; JSON unless a content-type header is given")
     .option("--key <key>", "timing.key of the mesh (default: that of the hopgate.yaml, for its own hosts)")
@@ -135,17 +149,10 @@ function addQuestions(
     .option("--timeout <seconds>", "for each request", between(1, 3600), 60)
     .option("--har <file>", "write an HTTP Archive too")
     .option("--fail", "exit 1 if a status is 400 or more")
-    .addOption(output)
+    .addOption(OUTPUT)
     .addHelpText("after", TRACE_EXAMPLES)
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
 }
-
-const UP_EXAMPLES = `
-Examples:
-  $ hopgate up --once                                    the shipped example: routes, waterfalls, a comparison, exit
-  $ hopgate up -c mesh.yaml -p 8443                      your own, until Ctrl-C
-  $ hopgate up --backend llm=http://localhost:11434      with your Ollama behind the route to llm
-  $ hopgate up --once -o json | jq '.demonstrations[].trace.segments'`;
 
 function port(text: string): number {
   const value = Number(text);

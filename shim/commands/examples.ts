@@ -1,5 +1,12 @@
 /** What the help of each command shows behind its options. */
 
+export const UP_EXAMPLES = `
+Examples:
+  $ hopgate up --once                                    the shipped example: routes, waterfalls, a comparison, exit
+  $ hopgate up -c mesh.yaml -p 8443                      your own, until Ctrl-C
+  $ hopgate up --backend llm=http://localhost:11434      with your Ollama behind the route to llm
+  $ hopgate up --once -o json | jq '.demonstrations[].trace.segments'`;
+
 export const CHECK_EXAMPLES = `
 Examples:
   $ hopgate check                              ./hopgate.yaml: the schema, the rules, and what each hop's filter says
@@ -20,8 +27,8 @@ node_modules/hopgate: install hopgate in the project (npm install --save-dev) fo
 export const EXPLAIN_EXAMPLES = `
 Examples:
   $ hopgate explain https://kb.ai-platform.example.internal/v1/ask
-  $ hopgate explain https://a.agents.example.internal/ -H 'x-session-id: 42'      which arm this session gets
-  $ hopgate explain http://reports-abc123-uc.a.run.app/ --hop agents              as called inside the mesh
+  $ hopgate explain https://kb.ai-platform.example.internal/ -H 'authorization: Basic bWU6'   which header gets the token
+  $ hopgate explain http://reports-abc123-uc.a.run.app/ --hop agents                          as called inside the mesh
   $ hopgate explain https://kb.ai-platform.example.internal/ -o json | jq '.token.audience'
 
 The filter itself answers, in an emulator; nothing is sent, and no real token is fetched. Exit 0 also where the answer is that a
@@ -29,10 +36,12 @@ hop refuses the request: see .reply of -o json.`;
 
 export const TRACE_EXAMPLES = `
 Examples:
-  $ hopgate trace https://llm.example.internal/healthz --key change-me
-  $ hopgate trace https://llm.example.internal/v1/chat/completions -d '{"model":"m","stream":true,"messages":[]}'
-  $ hopgate trace https://llm.example.internal/healthz -n 100 --har trace.har     p50 and p95, and an archive for browsers
-  $ hopgate trace https://llm.example.internal:8443/ --resolve llm.example.internal:8443:127.0.0.1 --cacert ca.pem
+  $ hopgate trace https://llm.ai-platform.example.internal/healthz --key change-me
+  $ hopgate trace https://llm.ai-platform.example.internal/v1/models -n 100 --har trace.har   p50 and p95, and an archive
+  $ hopgate trace https://llm.ai-platform.example.internal/v1/chat/completions \\
+      -d '{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+  $ hopgate trace https://llm.ai-platform.example.internal:8443/healthz --cacert ca.pem \\
+      --resolve llm.ai-platform.example.internal:8443:127.0.0.1
 
 The key of a hopgate.yaml (./hopgate.yaml or --config) is sent to the hosts of its routes alone. A HAR file holds no bodies, no
 values of queries, and no headers that may carry credentials. Exit 0 if every response arrived, whatever its status, and 1

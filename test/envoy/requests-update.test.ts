@@ -145,7 +145,9 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
       expect(await status(standalone, "v1.internal")).toBe(404);
     }
     expect(await inFlight.finish()).toBe("before after");
-    expect([...(await runningConfigs(standalone.envoy.admin))]).toEqual([[fingerprint(JSON.stringify(version(0))), WORKERS + 1]]);
+    expect([...(await runningConfigs(standalone.envoy.admin))]).toEqual([
+      [fingerprint(JSON.stringify(version(0))), WORKERS + 1],
+    ]);
     await standalone.update(version(2));
     await runs(standalone, version(2));
     expect(await status(standalone, "v2.internal")).toBe(200);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { errorReference } from "../../../shim/reference/errors.js";
 import { reference } from "../../../shim/reference/reference.js";
+import { hopgate } from "../commands/support.js";
 
 const PUBLISHED = "manifests/reference.md";
 const errors = readFileSync("filter/errors.ts", "utf8");
@@ -10,6 +11,20 @@ test("the published reference is what the sources say", async () => {
   const published = readFileSync(PUBLISHED, "utf8");
   expect(published, `${PUBLISHED} is out of date: run npm run generate`).toBe(await reference(errors));
 });
+
+test("has every command, in the order of hopgate --help", async () => {
+  const documented = [...(await reference(errors)).matchAll(/^### hopgate (.+)$/gm)].map(([, command]) => command);
+  expect(documented).toEqual(await commandsBelow([]));
+});
+
+/** What the help lists under `Commands:`, and for a command with commands of its own, those. */
+async function commandsBelow(parent: readonly string[]): Promise<readonly string[]> {
+  const { stdout } = await hopgate(...parent, "--help");
+  const [, list = ""] = stdout.split("\nCommands:\n");
+  const names = [...list.matchAll(/^ {2}(\S+)/gm)].map(([, name = ""]) => name).filter((name) => name !== "help");
+  if (names.length === 0) return [parent.join(" ")];
+  return (await Promise.all(names.map((name) => commandsBelow([...parent, name])))).flat();
+}
 
 test("has every answer that the filter can give", () => {
   const declared = [...errors.matchAll(/^export const [A-Z_]+ = new ReplyError\(\s*"(\w+)"/gm)].map(([, code]) => code);
