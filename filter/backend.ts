@@ -12,7 +12,9 @@ export const enum TokenHeader {
 }
 
 export class Backend {
-  /** Requests need this token; null: none, or another hop injects it. */
+  /** Requests get an ID token: from here, or with mode `off` from the mesh around this hop. */
+  wantsToken: bool = false;
+  /** The token that this hop adds; null: none, or somebody else adds it. */
   token: Token | null = null;
   tokenHeader: TokenHeader = TokenHeader.Auto;
   /** A stand-alone Envoy only: the filter itself rewrites `:authority` to this. */

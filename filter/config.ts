@@ -151,6 +151,7 @@ function readToken(section: Section, backend: Backend, config: Config, tokens: M
   const header = section.choice("header", ["auto", "authorization", "x-serverless-authorization"]);
   section.end();
   if (audience.length > 1024) report(section.pathOf("audience"), "must have at most 1024 bytes");
+  backend.wantsToken = true;
   if (config.identity.mode == IdentityMode.Off) return;
   const key = audience.toString();
   if (!tokens.has(key)) {
@@ -179,16 +180,16 @@ function readRoutes(list: List, config: Config, backends: Map<string, Backend>, 
         "injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
       );
     }
-    const salt = hash(Bytes.of(section.path), hash(config.hop));
-    const route = new Route(StaticArray.fromArray(arms), sticky, salt);
+    const route = new Route(StaticArray.fromArray(arms), sticky, saltOf(section, config.hop));
     readHosts(section.list("hosts", true), config, route, section);
     section.end();
   }
 }
 
+/** Whether requests on this route get an identity, from this hop or, with mode `off`, from the mesh around it. */
 function injects(arms: Arm[]): bool {
   for (let i = 0; i < arms.length; i++) {
-    if (arms[i].backend.token !== null) return true;
+    if (arms[i].backend.wantsToken) return true;
   }
   return false;
 }
@@ -208,6 +209,12 @@ function readArms(section: Section, backends: Map<string, Backend>): Arm[] {
   }
   if (section.has("to") && sum != 100) report(section.pathOf("to"), "the weights must sum to 100");
   return arms;
+}
+
+/** Of the first host: a session stays on its arm when other routes come and go. */
+function saltOf(section: Section, hop: Bytes): u32 {
+  const hosts = section.list("hosts", true);
+  return hosts.next() ? hash(normalised(hosts.text()), hash(hop)) : 0;
 }
 
 function readHosts(list: List, config: Config, route: Route, section: Section): void {

@@ -37,7 +37,9 @@ export const BAD_TOKEN = Bytes.of("bad_token");
 const path = new Writer(4096);
 const headers = new PairsWriter(8, 8192);
 const headerValue = new Inbox(64, 8192);
-const body = new Inbox(4096, MAX_TOKEN + 1);
+/** A token, and a line end behind it. */
+const MAX_BODY: i32 = MAX_TOKEN + 2;
+const body = new Inbox(4096, MAX_BODY);
 
 /** Starts the fetch of a token. Null: it is under way. Else why it is not, and there will be no callback. */
 export function requestIdToken(identity: Identity, audience: Bytes, callback: HttpCallback): Bytes | null {
@@ -61,8 +63,7 @@ export function receiveIdToken(headerCount: i32, bodySize: i32, token: Bytes): B
   if (getHeader(HeaderMap.HttpCallResponse, METADATA_FLAVOR, headerValue) != Status.Ok) return NOT_METADATA;
   if (!headerValue.equals(GOOGLE)) return NOT_METADATA;
   // Never read more than a token can be: the body may have 32 MiB.
-  if (bodySize > MAX_TOKEN || readBuffer(BufferKind.HttpCallResponseBody, MAX_TOKEN, body) != Status.Ok)
-    return BAD_TOKEN;
+  if (bodySize > MAX_BODY || readBuffer(BufferKind.HttpCallResponseBody, MAX_BODY, body) != Status.Ok) return BAD_TOKEN;
   let size = body.length;
   while (size > 0 && body.at(size - 1) <= 0x20) size--;
   token.point(body, 0, size);

@@ -126,8 +126,7 @@ export class Request extends Waiter {
       replaceHeader(HeaderMap.Request, FORWARDED_HOST, head.authority);
       replaceHeader(HeaderMap.Request, AUTHORITY, authority);
     }
-    const token = backend.token;
-    return token === null ? this.forward() : this.inject(token);
+    return backend.wantsToken ? this.identify(backend.token) : this.forward();
   }
 
   private keyFor(route: Route): Bytes {
@@ -137,14 +136,17 @@ export class Request extends Waiter {
     return counter.reset().appendInteger(this.pool.draw());
   }
 
-  private inject(token: Token): Action {
+  /** `token` null: the mesh around this hop adds it, and must not find one of the caller's in its place. */
+  private identify(token: Token | null): Action {
     if (head.method.equals(CONNECT) || (head.upgrade.length > 0 && !head.upgrade.equalsIgnoreCase(WEBSOCKET))) {
       return this.refuse(UPGRADE_UNSUPPORTED);
     }
-    if (head.hasServerlessAuthorization) removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION);
+    if (head.hasServerlessAuthorization && removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION) != Status.Ok) {
+      return this.refuse(TOKEN_UNAVAILABLE);
+    }
+    if (token === null) return this.forward();
     if (token.isUsable(this.startNs) || token.adoptShared(this.startNs)) {
-      this.attach(token);
-      return this.forward();
+      return this.attach(token) ? this.forward() : this.refuse(TOKEN_UNAVAILABLE);
     }
     if (!token.hold(this, this.startNs)) return this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(this.startNs));
     this.phase = Phase.Waiting;
@@ -158,8 +160,7 @@ export class Request extends Waiter {
     this.waitNs = nowNs - this.startNs;
     const token = this.backend.token;
     if (token === null) return;
-    if (available && token.isUsable(nowNs)) {
-      this.attach(token);
+    if (available && token.isUsable(nowNs) && this.attach(token)) {
       this.forward();
       continueRequest();
     } else {
@@ -167,11 +168,13 @@ export class Request extends Waiter {
     }
   }
 
-  private attach(token: Token): void {
+  /** False if the host does not take the header: then the request must not go on. */
+  private attach(token: Token): bool {
     const choice = this.backend.tokenHeader;
     const serverless =
       choice == TokenHeader.ServerlessAuthorization || (choice == TokenHeader.Auto && this.hasAuthorization);
-    replaceHeader(HeaderMap.Request, serverless ? SERVERLESS_AUTHORIZATION : AUTHORIZATION, token.header);
+    const name = serverless ? SERVERLESS_AUTHORIZATION : AUTHORIZATION;
+    return replaceHeader(HeaderMap.Request, name, token.header) == Status.Ok;
   }
 
   private forward(): Action {
@@ -188,7 +191,10 @@ export class Request extends Waiter {
   }
 
   onResponseHeaders(_headers: i32, _endOfStream: bool): Action {
-    if (this.phase != Phase.Forwarded && this.phase != Phase.Refused) return Action.Continue;
+    if (this.phase != Phase.Forwarded && this.phase != Phase.Refused) {
+      removeHeader(HeaderMap.Response, OWN_TIMING); // nothing is told, and nobody else's word is passed on
+      return Action.Continue;
+    }
     const nowNs = monotonicNs();
     if (this.phase == Phase.Forwarded) this.result = OK;
     else this.forwardedNs = nowNs;

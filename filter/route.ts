@@ -18,7 +18,7 @@ export class Route {
     private arms: StaticArray<Arm>,
     /** Header whose value keeps a session on its arm. */
     readonly sticky: Bytes | null,
-    /** Makes the draws of hops and routes independent of each other. */
+    /** Makes the draws of hops and routes independent of each other. Of the route itself, not of its place among others. */
     private salt: u32,
   ) {}
 

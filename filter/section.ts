@@ -7,6 +7,8 @@
 import { Bytes, Writer } from "./host/bytes";
 import { Json, Kind } from "./json";
 
+const MAX_SHOWN_PATH: i32 = 200;
+
 /** The first thing that is wrong, or empty. */
 let problem: string = "";
 
@@ -19,7 +21,17 @@ export function clearProblem(): void {
 }
 
 export function report(path: string, what: string): void {
-  if (problem.length == 0) problem = (path.length == 0 ? "configuration" : path) + ": " + what;
+  if (problem.length == 0) problem = (path.length == 0 ? "configuration" : printable(path)) + ": " + what;
+}
+
+/** One line of bounded length, whatever the names of the configuration are. */
+function printable(path: string): string {
+  let text = "";
+  for (let i = 0; i < min(path.length, MAX_SHOWN_PATH); i++) {
+    const unit = path.charCodeAt(i);
+    text += unit < 0x20 || unit == 0x7f ? "?" : path.charAt(i);
+  }
+  return path.length > MAX_SHOWN_PATH ? text + "..." : text;
 }
 
 /** One JSON object, read field by field. `end` refuses the fields that nobody asked for. */

@@ -15,7 +15,7 @@
 import { Ascii } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 import { monotonicNs, wallNs } from "./host/clock";
-import { HttpCallback } from "./host/http-call";
+import { canCall, HttpCallback } from "./host/http-call";
 import { isLogged, log, LogLevel } from "./host/log";
 import { collectLater } from "./host/memory";
 import { expiryOf } from "./id-token";
@@ -40,11 +40,16 @@ const RETRY_MS: i64 = 1_000;
 const RETRY_LIMIT_MS: i64 = 8_000;
 /** Pause after the source said that it has no token for this audience. */
 const REFUSED_PAUSE_MS: i64 = 30_000;
+/** After so many, the record is taken for one that another plugin keeps writing, and this worker goes on alone. */
+const MAX_LOST_WRITES: i32 = 3;
 /** How much longer than the call itself a lease lasts: after that its holder is taken for dead. */
 const LEASE_SLACK_MS: i64 = 1_000;
 
-/** In the year 2096: far beyond any token, and nanoseconds do not overflow. */
-const MAX_EXPIRY_SEC: i64 = 4_000_000_000;
+/**
+ * Google's ID tokens live for one hour. One that claims to last longer than this is no token of Google's: it could have been put
+ * into shared data by another plugin, and would never be replaced.
+ */
+const MAX_LIFE_SEC: i64 = 2 * 3600;
 
 const KEY_PREFIX = Bytes.of("hopgate/1/metadata/");
 const BEARER = Bytes.of("Bearer ");
@@ -68,6 +73,10 @@ export class Token extends HttpCallback {
   private refreshAtMs: i64 = 0;
   private retryAtMs: i64 = 0;
   private fetching: bool = false;
+  /** Fetches of this VM that failed since the last one that did not. */
+  private failures: i32 = 0;
+  /** Leases in a row that somebody else wrote over while this VM took them. */
+  private lostWrites: i32 = 0;
   private waiters: WaitList = new WaitList();
 
   constructor(
@@ -119,7 +128,7 @@ export class Token extends HttpCallback {
     this.followWallClock(nowNs);
     const nowMs = nowNs / NS_PER_MS;
     const wanted = this.waiters.size > 0 || !this.isUsable(nowNs) || nowMs >= this.refreshAtMs;
-    if (wanted && !this.fetching && nowMs >= this.retryAtMs) this.obtain(nowNs);
+    if (wanted && !this.fetching && nowMs >= this.retryAtMs && canCall()) this.obtain(nowNs);
     // Whatever happens to the worker that fetches, nobody waits for ever.
     const patienceNs = (this.identity.timeoutMs + 2 * LEASE_SLACK_MS) * NS_PER_MS;
     this.settle(false, nowNs - patienceNs);
@@ -150,10 +159,14 @@ export class Token extends HttpCallback {
         return this.settle(this.isUsable(nowNs), i64.MAX_VALUE);
       }
       const leaseMs = identity.timeoutMs + LEASE_SLACK_MS;
-      if (isAhead(record.leaseUntilMs, nowMs, leaseMs)) return;
+      if (isAhead(record.leaseUntilMs, nowMs, leaseMs)) {
+        this.lostWrites = 0;
+        return;
+      }
       record.leaseUntilMs = nowMs + leaseMs;
-      if (!record.write(this.key, record.token)) return;
+      if (!record.write(this.key, record.token) && ++this.lostWrites < MAX_LOST_WRITES) return;
     }
+    this.lostWrites = 0;
     const problem = requestIdToken(identity, this.audience, this);
     if (problem === null) this.fetching = true;
     else this.fail(problem, nowNs);
@@ -174,6 +187,7 @@ export class Token extends HttpCallback {
     if (!this.adopt(fetched, nowNs)) return this.fail(BAD_TOKEN, nowNs);
     countTokenFetch(this.identity.hop, FETCHED);
     this.retryAtMs = 0;
+    this.failures = 0;
     // The source may return the token that we have: not due again before the pause.
     if (nowNs / NS_PER_MS >= this.refreshAtMs)
       this.refreshAtMs = this.refreshTime(this.usableUntilNs + MARGIN_NS, nowNs);
@@ -192,7 +206,8 @@ export class Token extends HttpCallback {
       log(LogLevel.Warn, message.reset().append(WARNING).append(this.audience).append(WARNING_REASON).append(reason));
     }
     const known = record.read(this.key);
-    const failures = min(record.failures, 16) + 1;
+    const failures = min(max(record.failures, this.failures), 16) + 1;
+    this.failures = failures;
     const pauseMs =
       reason === AUDIENCE_REFUSED ? REFUSED_PAUSE_MS : jittered(min(RETRY_MS << (failures - 1), RETRY_LIMIT_MS), nowNs);
     this.retryAtMs = nowNs / NS_PER_MS + pauseMs;
@@ -212,7 +227,7 @@ export class Token extends HttpCallback {
   /** Makes `token` the current one if it is for our audience and lasts longer than what there is. False: it is no use. */
   private adopt(token: Bytes, nowNs: i64): bool {
     const expiresSec = expiryOf(token, this.audience);
-    if (expiresSec < 0 || expiresSec > MAX_EXPIRY_SEC) return false;
+    if (expiresSec < 0 || expiresSec - wallNs() / NS_PER_SEC > MAX_LIFE_SEC) return false;
     const untilNs = this.usableUntil(expiresSec, nowNs);
     if (untilNs <= nowNs) return false;
     if (this.isUsable(nowNs) && expiresSec <= this.expiresSec) return true;

@@ -11,6 +11,7 @@ import { Action, RootContext, StreamContext } from "./context";
 import { ContextTable } from "./context-table";
 import { deliver, forget } from "./http-call";
 import { Inbox } from "./inbox";
+import { log, LogLevel } from "./log";
 import { collectLater, collectNow } from "./memory";
 import { PairsWriter } from "./pairs";
 import { Status } from "./status";
@@ -68,7 +69,9 @@ function configure(rootId: u32, size: i32): bool {
   if (root === null) return false;
   const configuration = new Inbox(0, MAX_CONFIGURATION_BYTES);
   if (size > 0) readBuffer(BufferKind.PluginConfiguration, size, configuration);
-  return configuration.status == Status.Ok || size == 0 ? root.onConfigure(configuration) : false;
+  if (configuration.status == Status.Ok || size == 0) return root.onConfigure(configuration);
+  log(LogLevel.Error, Bytes.of("configuration refused: it cannot be read, or has more than 8 MiB"));
+  return false;
 }
 
 /** `proxy_on_tick`. */

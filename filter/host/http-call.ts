@@ -66,6 +66,11 @@ export function httpCall(
   return status;
 }
 
+/** Whether one more call can be started now. */
+export function canCall(): bool {
+  return freeSlot() >= 0;
+}
+
 function freeSlot(): i32 {
   for (let i = 0; i < MAX_CALLS; i++) {
     if (pending[i] === null) return i;

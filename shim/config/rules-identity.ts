@@ -46,10 +46,10 @@ export const everyTokenHasAHop: Rule = (file, report) => {
 
 /**
  * Whoever reaches an edge reaches what is behind it with the identity of the hop that adds the token. So callers are
- * checked on the way (by the route, the edge or the waypoint that adds the token), or the file says why not.
+ * checked on the way (by the route, the edge or the waypoint that adds the token), or the file says why not. Also with
+ * `mode: off`: then it is the identity of the mesh that would be lent.
  */
 export const edgesCheckCallers: Rule = (file, report) => {
-  if (isOff(file)) return;
   for (const [name, hop] of entriesOf(file.hops)) {
     if (hop.edge !== true || hop.validate !== undefined) continue;
     if (hop.waypoint === undefined) {

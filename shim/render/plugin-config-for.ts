@@ -66,18 +66,19 @@ function backendsOf(mesh: Mesh, hop: Hop, routes: readonly PluginRoute[]): Recor
     [...mesh.backends.values()]
       .filter(({ name }) => names.has(name))
       .sort((a, b) => compare(a.name, b.name))
-      .map((backend) => [backend.name, backendOf(mesh, hop, backend)]),
+      .map((backend) => [backend.name, backendOf(hop, backend)]),
   );
 }
 
-function backendOf(mesh: Mesh, hop: Hop, backend: Backend): PluginBackend {
+function backendOf(hop: Hop, backend: Backend): PluginBackend {
   const isBehindAnother = backend.through !== undefined && backend.through !== hop.name;
   if (isBehindAnother) return { through: backend.through };
-  const needsToken = backend.kind === "cloudRun" && mesh.identity.mode !== "off";
-  return needsToken ? { token: { audience: backend.audience } } : {};
+  return backend.kind === "cloudRun" ? { token: { audience: backend.audience } } : {};
 }
 
+/** With mode `off` the filter still has to know which backends get a token, though it is the mesh that adds it. */
 function identityOf({ mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWaiters }: Identity): PluginIdentity {
+  if (mode === "off") return { mode };
   const authority = "iamcredentials.googleapis.com";
   return {
     mode,

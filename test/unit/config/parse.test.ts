@@ -211,9 +211,9 @@ describe("who may use the identity of a hop", () => {
     expect(() => parseMesh(text, "hopgate.yaml")).not.toThrow();
   });
 
-  test("without identity there is nothing to misuse", () => {
+  test("an identity that the mesh around adds is lent no less", () => {
     const text = file(`backends: { ${KB} }`, route(""), GATEWAY, "identity: { mode: off }");
-    expect(() => parseMesh(text, "hopgate.yaml")).not.toThrow();
+    expect(() => parseMesh(text, "hopgate.yaml")).toThrow(/nothing checks the callers/);
   });
 
   test("a waypoint behind an edge lends its identity too", () => {

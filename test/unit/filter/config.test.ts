@@ -173,7 +173,7 @@ describe("refused, naming path and reason", () => {
     [set("bypass.0.nope", 1), "bypass[0].nope: is not a known field"],
     [set("timing.nope", 1), "timing.nope: is not a known field"],
     [set("Hop", "a"), "Hop: is not a known field"],
-    [set("hop\0", "a"), "hop\0: is not a known field"],
+    [set("hop\0", "a"), "hop?: is not a known field"],
     // What is required.
     [set("hop", undefined), "hop: is required"],
     [set("routes", undefined), "routes: is required"],

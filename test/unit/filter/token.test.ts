@@ -112,6 +112,37 @@ describe("the fetch", () => {
     expect(proxy.calls).toHaveLength(0);
     expect(send(proxy, KB).requestHeader("authorization")).toBeUndefined();
   });
+
+  test("where identity is off, the caller's own token does not pass for the one that the mesh adds", async () => {
+    const proxy = await startFilter(pluginConfig(identity({ mode: "off" })));
+    const stream = send(proxy, KB, [["x-serverless-authorization", "Bearer forged"]]);
+    expect(stream.action).toBe("continue");
+    expect(stream.requestHeader("x-serverless-authorization")).toBeUndefined();
+    expect(refusal(send(proxy, KB, [["upgrade", "h2c"]]))).toBe("upgrade_unsupported");
+  });
+
+  test("of more audiences than calls can be under way fails none", async () => {
+    const names = Array.from({ length: 600 }, (_, i) => `a${i}`);
+    const proxy = await startFilter(
+      pluginConfig({
+        routes: names.map((name) => ({
+          hosts: [`${name}.example`],
+          to: [{ backend: name, weight: 100 }],
+          open: "a test",
+        })),
+        backends: Object.fromEntries(names.map((name) => [name, { token: { audience: `https://${name}.example` } }])),
+      }),
+    );
+    proxy.advance(20);
+    expect(proxy.calls).toHaveLength(2 * 256); // a worker and the main thread
+    const last = send(proxy, "a599.example");
+    expect(last.paused).toBe(true);
+    answerAll(proxy);
+    proxy.advance(20);
+    answerAll(proxy);
+    proxy.advance(20);
+    expect(last.requestHeader("authorization")).toMatch(/^Bearer /);
+  });
 });
 
 describe("a cold request", () => {
@@ -763,3 +794,40 @@ function expiryOf(authorization: string | undefined): number {
   const payload = authorization?.split(".")[1] ?? "";
   return (JSON.parse(Buffer.from(payload, "base64url").toString()) as { exp: number }).exp;
 }
+
+describe("a record that another plugin wrote", () => {
+  const record = (token: string): Buffer => {
+    const header = Buffer.alloc(24);
+    header.writeInt32LE(0x31544748, 0);
+    return Buffer.concat([header, Buffer.from(token)]);
+  };
+
+  test("with a token that lasts longer than any of Google's is not believed", async () => {
+    const proxy = await startFilter();
+    proxy.sharedData.set(KEY, record(idToken({ exp: NOW_SEC + 3 * 3600, iss: "evil" })));
+    proxy.advance(1000);
+    expect(proxy.calls).toHaveLength(1);
+  });
+
+  test("that is too large to be read does not keep the retries from slowing down", async () => {
+    const proxy = await startFilter(pluginConfig(), { workers: 4 });
+    proxy.sharedData.set(KEY, Buffer.alloc(20_000));
+    const calls = callTimes(proxy, 60_000, (failing) => {
+      for (const call of failing.calls) call.respond([[":status", "500"]], "");
+    });
+    // Five VMs go on alone, each at 1, 2, 4 and then 8 seconds at the most.
+    expect(calls.length).toBeLessThan(5 * 20);
+  });
+
+  test("again and again does not keep this one from fetching", async () => {
+    const proxy = await startFilter();
+    const { get } = proxy.sharedData;
+    proxy.sharedData.get = (key: string) => {
+      const found = get.call(proxy.sharedData, key);
+      proxy.sharedData.set(KEY, Buffer.from("x"));
+      return found;
+    };
+    const calls = callTimes(proxy, 5000, (answered) => answered.calls.forEach((call) => call.fail()));
+    expect(calls.length).toBeGreaterThan(0);
+  });
+});

@@ -96,9 +96,13 @@ hops:
   });
 });
 
-test("without identity no hop has a token", () => {
+test("with identity off the filter is told which backends get a token, and to add none", () => {
   const text = `${EXAMPLE}identity: { mode: off }\n`;
-  for (const hop of ["ingress", "agents"]) expect(JSON.stringify(rendered(text, hop))).not.toMatch(/token|identity/);
+  for (const hop of ["ingress", "agents"]) {
+    const { backends, identity } = rendered(text, hop);
+    expect(Object.values(backends).filter(({ token }) => token !== undefined)).not.toEqual([]);
+    expect(identity).toEqual({ mode: "off" });
+  }
 });
 
 test("says what is not as the filter has it by default", () => {
