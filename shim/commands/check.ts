@@ -1,16 +1,10 @@
-import { readFileSync } from "node:fs";
-
 import { ConfigError, type Problem } from "../config/config-error.js";
-import { loadMesh } from "../config/load.js";
 import type { Mesh } from "../config/model.js";
-import { type YamlSource, readYaml } from "../config/yaml-source.js";
-import { refusalsOf } from "../explain/filter.js";
-import { refusalProblem } from "../explain/refusal.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
-import { wasmPath } from "../package-root.js";
 import { pluginConfigFor } from "../render/plugin-config-for.js";
 import { DEFAULT_CONFIG } from "./config-path.js";
+import { loadChecked } from "./preflight.js";
 
 export interface CheckOptions {
   readonly output: "text" | "json";
@@ -36,39 +30,21 @@ interface Summary {
  * Returns 0 if nothing is wrong with any, else 2.
  */
 export async function check(files: readonly string[], options: CheckOptions, io: Io): Promise<number> {
-  const module = readFileSync(wasmPath());
   const checked: Checked[] = [];
-  for (const file of files.length === 0 ? [DEFAULT_CONFIG] : files) checked.push(await checkFile(file, module));
+  for (const file of files.length === 0 ? [DEFAULT_CONFIG] : files) checked.push(await checkFile(file));
   const ok = checked.every(({ problems }) => problems.length === 0);
   if (options.output === "json") io.stdout.write(`${JSON.stringify({ ok, files: checked.map(asJson) }, null, 2)}\n`);
   else print(checked, io);
   return ok ? 0 : 2;
 }
 
-async function checkFile(file: string, module: Uint8Array): Promise<Checked> {
+async function checkFile(file: string): Promise<Checked> {
   try {
-    const mesh = await loadMesh(file);
-    const problems = await problemsOfFilter(mesh, file, module);
-    return problems.length > 0 ? { file, problems } : { file, problems, summary: summaryOf(mesh) };
+    return { file, problems: [], summary: summaryOf(await loadChecked(file)) };
   } catch (error) {
     if (error instanceof ConfigError) return { file, problems: error.problems };
     throw error;
   }
-}
-
-async function problemsOfFilter(mesh: Mesh, file: string, module: Uint8Array): Promise<readonly Problem[]> {
-  const hops = [...mesh.hops.values()];
-  const refusals = await refusalsOf(
-    module,
-    hops.map(({ name }) => pluginConfigFor(mesh, name)),
-  );
-  if (refusals.every((refusal) => refusal === undefined)) return [];
-  const source: YamlSource = readYaml(readFileSync(file, "utf8"), file);
-  const problems = hops.flatMap((hop, index) => {
-    const reason = refusals[index];
-    return reason === undefined ? [] : [refusalProblem(file, source, hop, reason)];
-  });
-  return new ConfigError(problems).problems;
 }
 
 function summaryOf(mesh: Mesh): Summary {

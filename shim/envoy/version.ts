@@ -1,5 +1,4 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { type Outcome, runToEnd } from "./process-group.js";
 
 /** What a program said that was asked for Envoy's version. */
 export type VersionAnswer =
@@ -7,16 +6,24 @@ export type VersionAnswer =
   /** `reason`: why it is not taken for Envoy; one line. */
   | { readonly envoy: false; readonly reason: string };
 
-const ANSWER_TIMEOUT_MS = 20_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
-/** Runs `path --version`. Never throws: a program that cannot run is an answer too. */
-export async function askVersion(path: string): Promise<VersionAnswer> {
+/**
+ * Runs `path --version`. A program that cannot run is an answer too.
+ *
+ * @throws `signal.reason` at an abort, and nothing else.
+ */
+export async function askVersion(path: string, signal?: AbortSignal): Promise<VersionAnswer> {
   try {
-    const { stdout } = await promisify(execFile)(path, ["--version"], { timeout: ANSWER_TIMEOUT_MS });
-    const version = parseVersion(stdout);
+    const outcome = await runToEnd(path, ["--version"], { timeoutMs: ANSWER_TIMEOUT_MS, signal });
+    if (outcome.timedOut)
+      return { envoy: false, reason: `it does not run: no answer within ${ANSWER_TIMEOUT_MS / 1000} s` };
+    if (outcome.code !== 0) return { envoy: false, reason: `it does not run: ${lastWords(outcome)}` };
+    const version = parseVersion(outcome.stdout);
     return version === undefined ? { envoy: false, reason: "its --version is not Envoy's" } : { envoy: true, version };
   } catch (error) {
-    return { envoy: false, reason: `it does not run: ${lastLine(error)}` };
+    signal?.throwIfAborted();
+    return { envoy: false, reason: `it does not run: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 
@@ -38,9 +45,7 @@ export function versionServes(version: string): boolean {
   return major === 1 && minor !== undefined && minor >= 40;
 }
 
-/** The end of what a failed program wrote to stderr (a loader's complaint, say), else the system's own words. */
-function lastLine(error: unknown): string {
-  const { stderr, message, killed } = error as { stderr?: string; message?: string; killed?: boolean };
-  if (killed === true) return `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`;
-  return stderr?.trim().split("\n").at(-1) || (message ?? String(error));
+/** The end of what a failed program wrote to stderr (a loader's complaint, say), else how it ended. */
+function lastWords({ stderr, code }: Outcome): string {
+  return stderr.trim().split("\n").at(-1) || (code === null ? "it was killed" : `it ended with exit code ${code}`);
 }

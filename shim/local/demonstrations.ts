@@ -13,13 +13,15 @@ export interface Demonstration {
   /** The audience of the ID token that the service must have seen; undefined: no token is expected. */
   readonly audience: string | undefined;
   readonly isStream: boolean;
+  /** The real service behind it, if it is no stand-in. */
+  readonly replacement?: URL | undefined;
 }
 
 /** At most this many routes are shown; the others are only listed. */
 const MAX_ROUTES = 8;
 
 /**
- * Requests that show what each route of the mesh does: one for each route to a single backend, in the form that its stand-in
+ * Requests that show what each route of the mesh does: one for each route, in the form that the stand-in of its backend
  * understands, and a streaming one for the first chat service.
  *
  * `replaced` names the backends behind which a real service answers: those are only asked for their answer, not for what
@@ -27,18 +29,31 @@ const MAX_ROUTES = 8;
  */
 export function demonstrationsFor(
   mesh: Mesh,
-  replaced: ReadonlySet<string>,
+  replaced: ReadonlyMap<string, URL>,
   chatModel: string,
 ): readonly Demonstration[] {
   const demonstrations: Demonstration[] = [];
   for (const route of mesh.routes.slice(0, MAX_ROUTES)) {
     const shown = soleBackend(mesh, route);
     const host = exampleHost(route);
-    if (shown === undefined || host === undefined) continue;
+    if (host === undefined) continue;
+    if (shown === undefined) {
+      demonstrations.push(ofSplit(route, host));
+      continue;
+    }
     const streamed = demonstrations.some(({ isStream }) => isStream);
-    demonstrations.push(...forBackend(mesh, shown, host, replaced.has(shown.name), chatModel, !streamed));
+    const replacement = replaced.get(shown.name);
+    const own = forBackend(mesh, shown, host, replacement !== undefined, chatModel, !streamed);
+    demonstrations.push(...own.map((demonstration) => ({ ...demonstration, replacement })));
   }
   return demonstrations;
+}
+
+/** Which arm answers is not known beforehand, so this asks for what all stand-ins have. */
+function ofSplit({ arms }: Route, host: string): Demonstration {
+  const backend = arms.map(({ backend: name, weight }) => `${name} ${weight} %`).join(", ");
+  const common = { method: "GET", path: "/healthz", headers: {}, body: undefined, audience: undefined } as const;
+  return { title: "a route that is split", host, backend, ...common, isStream: false };
 }
 
 /** A host that the route matches. */

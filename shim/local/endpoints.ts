@@ -68,7 +68,10 @@ export class Endpoints {
   async backends(mesh: Mesh): Promise<ReadonlyMap<string, Endpoint>> {
     const { replacements } = this.options;
     const all = [...mesh.backends.values()];
-    await this.ensureCloudRun(all.filter(isCloudRun).filter(({ name }) => !replacements.has(name)));
+    // Where the file says that no hop adds tokens, Cloud Run cannot ask for them.
+    const invokers = mesh.identity.mode === "off" ? "all" : [this.options.caller];
+    const stoodIn = all.filter(isCloudRun).filter(({ name }) => !replacements.has(name));
+    await this.ensureCloudRun(stoodIn, invokers);
     const endpoints = new Map<string, Endpoint>();
     for (const backend of all) {
       const replacement = replacements.get(backend.name);
@@ -107,11 +110,14 @@ export class Endpoints {
   }
 
   /** One front end serves all; a host that its certificate does not have takes a new one. */
-  private async ensureCloudRun(backends: readonly CloudRunBackend[]): Promise<void> {
-    const { ca, keys, caller, opened } = this.options;
+  private async ensureCloudRun(
+    backends: readonly CloudRunBackend[],
+    invokers: CloudRunService["invokers"],
+  ): Promise<void> {
+    const { ca, keys, opened } = this.options;
     for (const backend of backends) {
       const { origin } = await this.server(backend);
-      this.services[backend.host] = { audiences: [backend.audience], invokers: [caller], container: origin };
+      this.services[backend.host] = { audiences: [backend.audience], invokers, container: origin };
     }
     const hosts = Object.keys(this.services).sort().join(" ");
     if (this.cloudRunServer !== undefined && hosts === this.cloudRunHosts) return;

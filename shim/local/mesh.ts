@@ -66,10 +66,11 @@ export interface LocalMesh {
   readonly metadata: MetadataServer;
   readonly cloudRun: CloudRun;
   /**
-   * Runs another hopgate.yaml in the same Envoys, without losing a request. Where it fails, the old one serves on.
+   * Runs another hopgate.yaml in the same Envoys, without losing a request. Where it fails, the old one serves on; once
+   * `signal` has aborted, the mesh is about to be closed, and nothing is put back.
    * @throws UsageError if it has other hops, Failure if a proxy refuses it
    */
-  update(mesh: Mesh): Promise<void>;
+  update(mesh: Mesh, signal?: AbortSignal): Promise<void>;
   /** Ends everything and removes every file. May be called twice. */
   close(): Promise<void>;
 }
@@ -151,7 +152,7 @@ async function assemble(
     caPath,
     metadata,
     cloudRun,
-    update: (changed) => hops.update(changed),
+    update: (changed, signal) => hops.update(changed, signal),
     close,
   };
 }
@@ -203,15 +204,20 @@ class Hops {
   }
 
   /** Routes that serve both, then the plugins, then the routes of the new one alone. */
-  async update(after: Mesh): Promise<void> {
-    if (JSON.stringify(inOrder(after).map(place)) !== JSON.stringify(inOrder(this.mesh).map(place))) {
-      throw new UsageError("The hops changed.", "End hopgate up and start it again: each hop is an Envoy of its own.");
+  async update(after: Mesh, signal?: AbortSignal): Promise<void> {
+    const changed = changedHops(this.mesh, after);
+    if (changed.length > 0) {
+      throw new UsageError(
+        `The hops changed: ${changed.join(", ")}.`,
+        "End hopgate up and start it again: each hop is an Envoy of its own.",
+      );
     }
     const both = transition(this.mesh, after);
     try {
       await this.route(both);
       await this.plug(after, both);
     } catch (error) {
+      if (signal?.aborted === true) throw error;
       await this.plug(this.mesh, both);
       await this.route(this.mesh);
       throw error;
@@ -291,9 +297,16 @@ function inOrder(mesh: Mesh): readonly Hop[] {
   return [...hops.filter(({ kind }) => kind === "waypoint"), ...hops.filter(({ kind }) => kind === "gateway")];
 }
 
+/** Names of the hops that are in one of the two only, or another proxy in the other. */
+function changedHops(before: Mesh, after: Mesh): readonly string[] {
+  const names = new Set([...before.hops.keys(), ...after.hops.keys()]);
+  return [...names].filter((name) => place(before.hops.get(name)) !== place(after.hops.get(name)));
+}
+
 /** What makes a hop a proxy of its own. */
-function place(hop: Hop): readonly string[] {
-  return [hop.name, hop.kind, hop.namespace, hop.kind === "waypoint" ? hop.gateway : JSON.stringify(hop.selector)];
+function place(hop: Hop | undefined): string | undefined {
+  if (hop === undefined) return undefined;
+  return JSON.stringify([hop.kind, hop.namespace, hop.kind === "waypoint" ? hop.gateway : hop.selector]);
 }
 
 function pluginConfigText(mesh: Mesh, hop: Hop): string {

@@ -68,7 +68,9 @@ function problemOf(demonstration: Demonstration, response: ClientResponse, trace
   const { status } = response;
   if (status < 200 || status > 299) {
     const code = response.headers["x-hopgate-error"];
-    return `answered ${String(status)}${code === undefined ? "" : ` (${code})`}: ${firstLine(response.body)}`;
+    const place =
+      demonstration.replacement === undefined ? "" : `; --backend has it at ${demonstration.replacement.origin}`;
+    return `answered ${status}${code === undefined ? "" : ` (${code})`}: ${firstLine(response.body)}${place}`;
   }
   if (trace.hops.length === 0) return "no hop reported its time";
   if (demonstration.isStream && response.times.ttft_us === undefined) return "no token was streamed";
@@ -77,7 +79,12 @@ function problemOf(demonstration: Demonstration, response: ClientResponse, trace
 
 /** The agent tells what it saw: exactly one token, for its audience, with the signature that Cloud Run took off. */
 function identityProblem(audience: string, body: string): string | undefined {
-  const { identity } = JSON.parse(body) as AgentReport;
+  let identity: AgentReport["identity"];
+  try {
+    ({ identity } = JSON.parse(body) as AgentReport);
+  } catch {
+    return `the answer is not the stand-in's report: ${firstLine(body)}`;
+  }
   const [credential, ...others] = identity;
   if (credential === undefined) return "the service saw no ID token";
   if (others.length > 0) return "the service saw more than one ID token";

@@ -20,7 +20,8 @@ Generated from the sources by \`npm run generate\`; do not edit.
 
 ${commands.join("\n\n")}
 
-Every command exits with 0 if it did what was asked, 1 if something failed, 2 if the input has to be mended, and 130 if it was interrupted.
+Every command exits with 0 if it did what was asked, 1 if something failed, 2 if the input has to be mended, and 130 if it was interrupted; \`hopgate up\`, once it is up, ends
+with the result of its demonstrations.
 
 ## hopgate.yaml
 
@@ -34,6 +35,44 @@ ${configurationReference(meshJsonSchema())}
 the same code in \`x-hopgate-error\`. The access log has it as \`hopgate_CODE\` in \`%RESPONSE_CODE_DETAILS%\`.
 
 ${errorReference(errorsSource)}
+
+## Metrics of the filter
+
+In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="kb",result="ok"}\`. On a proxy of Istio's this needs
+\`extraStatTags: [hop, backend, result, config]\`; without it, the labels are part of the name. Histograms are in microseconds.
+
+| metric | labels | is |
+| --- | --- | --- |
+| \`hopgate_requests\` | hop, backend, result | requests that ended. \`result\`: \`ok\` (forwarded and answered, whatever the status), \`aborted\` (ended before an answer), or a code from above. \`backend\` is \`_unmatched\` where no route matched |
+| \`hopgate_total_us\` | hop, backend | request headers in to response headers out |
+| \`hopgate_upstream_us\` | hop, backend | forwarded to first response header |
+| \`hopgate_wait_us\` | hop, backend | held for a token; only requests that were |
+| \`hopgate_self_us\` | hop, backend | total less upstream and wait: what the hop itself cost |
+| \`hopgate_stream_us\` | hop, backend | request headers in to the end of the stream |
+| \`hopgate_token_fetches\` | hop, result | fetches of tokens, by how they ended |
+| \`hopgate_token_waits\` | hop, result | requests that were held: \`released\` or \`refused\` |
+| \`hopgate_config\` | hop, config | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint |
+
+## Headers of the filter
+
+| header | direction | says |
+| --- | --- | --- |
+| \`x-hopgate-backend\` | to the service | the backend that the filter chose; every hop removes what a caller says here |
+| \`x-hopgate-path\` | to the service | the hops that the request has passed, at most eight |
+| \`x-hopgate-trace\` | from the client | \`timing.key\`: the answer then has \`Server-Timing\` |
+| \`x-hopgate-timing\` | between hops | the time of the hops behind, in the syntax of \`Server-Timing\`; an edge removes it |
+| \`x-hopgate-error\` | to the client | the code of an answer of the filter's own |
+| \`server-timing\` | to the client | \`HOP;dur\`, \`HOP-upstream;dur\` and \`HOP-wait;dur\` in milliseconds, innermost hop first, in a header of its own behind the service's |
+
+## Environment
+
+| variable | is |
+| --- | --- |
+| \`ENVOY_PATH\` | the Envoy to run, as \`--envoy-path\` |
+| \`HOPGATE_CACHE\` | where Envoy is installed; else \`$XDG_CACHE_HOME/hopgate\`, else \`~/.cache/hopgate\` |
+| \`TMPDIR\` | where the files of a running local mesh are; they go when it ends |
+| \`FUNC_E_DATA_HOME\` | where func-e has its Envoys, for \`--func-e\` |
+| \`NO_COLOR\`, \`FORCE_COLOR\` | colours off, or on |
 `;
 }
 

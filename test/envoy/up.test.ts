@@ -215,6 +215,43 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     await nothingIsLeft();
   });
 
+  it("refuses what the filter would refuse, with its place", async () => {
+    const example = readFileSync(exampleConfigPath(), "utf8");
+    const validated = example
+      .replace(/open: this is the local mesh.*/, "validate: google")
+      .replace("routes:\n", "validators: { google: { audiences: [https://a.example], emails: [a@b.c] } }\nroutes:\n");
+    writeFileSync(join(dir, "hopgate.yaml"), validated);
+    const { code, stderr } = await finished(start("up", "--once"));
+    expect(stderr).toMatch(/^hopgate\.yaml:\d+:\d+: routes\[2\]\.validate: /);
+    expect(code).toBe(2);
+    await nothingIsLeft();
+  });
+
+  it("shows routes that are split, and a mesh around that adds the tokens itself", async () => {
+    const example = readFileSync(exampleConfigPath(), "utf8");
+    const split = example.replace("to: llm }", "split: { llm: 60, vectordb: 40 } }");
+    writeFileSync(join(dir, "hopgate.yaml"), `${split}\nidentity: { mode: off }\n`);
+    const { code, stdout } = await finished(start("up", "--once"));
+    expect(stdout).toContain("a route that is split");
+    expect(stdout).toContain("backend llm 60 %, vectordb 40 %");
+    expect(stdout).toContain("All 4 demonstrations succeeded.");
+    expect(code).toBe(0);
+  });
+
+  it("names the service that --backend put in a stand-in's place, where it does not answer", async () => {
+    const { code, stdout } = await finished(start("up", "--once", "--backend", "llm=http://127.0.0.1:1"));
+    expect(stdout).toMatch(/FAILED: answered 503: .*--backend has it at http:\/\/127\.0\.0\.1:1/);
+    expect(code).toBe(1);
+  });
+
+  it("ends when nobody reads its output any more, and leaves nothing", async () => {
+    const child = start("up", "--once");
+    child.stdout?.destroy();
+    const [code] = (await once(child, "exit")) as [number];
+    expect(code).toBe(141);
+    await nothingIsLeft();
+  });
+
   it.each([
     [["up", "--config", "missing.yaml"], "missing.yaml:1:1: there is no such file"],
     [["up", "--backend", "nobody=http://127.0.0.1:1"], "there is no such backend"],
