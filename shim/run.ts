@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
+import { parseBackends } from "./commands/backend-option.js";
 import { ConfigError } from "./config/config-error.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
@@ -74,14 +75,16 @@ function addUp(program: Command, { io, signal, done }: Invocation): void {
     .option("-p, --port <port>", "port of the first gateway at 127.0.0.1; 0 takes a free one", port, 0)
     .addOption(
       new Option("-b, --backend <name=url>", "a real service in the place of a backend's stand-in; repeatable")
-        .argParser(backend)
-        .default(new Map<string, URL>(), "none"),
+        .argParser(append)
+        .default([], "none"),
     )
     .addOption(ENVOY_PATH)
     .option("--func-e [file]", "run Envoy through func-e (default: the one on PATH)")
     .addOption(OUTPUT)
     .addHelpText("after", UP_EXAMPLES)
-    .action(async (options: UpOptions) => done(await up(options, io, signal)));
+    .action(async (options: Omit<UpOptions, "backend"> & { readonly backend: readonly string[] }) =>
+      done(await up({ ...options, backend: parseBackends(options.backend) }, io, signal)),
+    );
 }
 
 function addEnvoy(program: Command, { io, done }: Invocation): void {
@@ -95,7 +98,7 @@ function addEnvoy(program: Command, { io, done }: Invocation): void {
       .description(description)
       .addOption(ENVOY_PATH)
       .addOption(OUTPUT)
-      .action(async (options: EnvoyOptions) => done(await envoy({ ...options, install }, io)));
+      .action(async (options: EnvoyOptions) => done(await envoy({ ...options, install }, io, signal)));
   }
 }
 
@@ -160,7 +163,7 @@ function port(text: string): number {
   return value;
 }
 
-/** Throws nothing, for commander would print the value: headers may be credentials. */
+/** Throws nothing, for commander would print the value: headers and URLs may hold credentials. */
 function append(text: string, others: readonly string[]): readonly string[] {
   return [...others, text];
 }
@@ -171,20 +174,6 @@ function between(least: number, most: number): (text: string) => number {
     if (/^\d+$/.test(text) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
   };
-}
-
-function backend(text: string, others: ReadonlyMap<string, URL>): ReadonlyMap<string, URL> {
-  const [, name, address] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  const url = address !== undefined && URL.canParse(address) ? new URL(address) : undefined;
-  if (name === undefined || url === undefined)
-    throw new InvalidArgumentError("Write NAME=URL, such as llm=http://localhost:11434.");
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new InvalidArgumentError("The URL must begin with http:// or https://.");
-  }
-  if (url.pathname !== "/" || url.search !== "") {
-    throw new InvalidArgumentError("The URL must have no path: requests keep the path that the client sent.");
-  }
-  return new Map([...others, [name, url]]);
 }
 
 /** Says on stderr what went wrong. Returns the exit code for it. */

@@ -7,6 +7,7 @@ import type { Mesh } from "../config/model.js";
 import { errorCode, UsageError } from "../errors.js";
 import { hostOfAuthority, matchHost } from "../explain/host-match.js";
 import { parseUrl } from "../explain/url.js";
+import { shownUrl } from "../output/text.js";
 import type { ClientRequest } from "../trace/client.js";
 import { DEFAULT_CONFIG } from "./config-path.js";
 import { type Header, parseHeaders, parseMethod, parseResolve } from "./request-options.js";
@@ -39,6 +40,12 @@ export interface Plan {
 /** Throws UsageError if the URL, a header, the method or a file that is named cannot be used. */
 export async function planOf(text: string, options: RequestOptions): Promise<Plan> {
   const url = parseUrl(text);
+  if (url.username !== "" || url.password !== "") {
+    throw new UsageError(
+      `The URL ${shownUrl(text)} was given with credentials, and they would be dropped.`,
+      "Send them in a header: -H 'authorization: Basic BASE64'.",
+    );
+  }
   const config = options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   const mesh = config === undefined ? undefined : await loadMesh(config);
   const given = parseHeaders(options.header);

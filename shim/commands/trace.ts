@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 
 import { errorCode, UsageError } from "../errors.js";
 import { type ArchivedExchange, harOf } from "../har/har.js";
@@ -28,13 +29,16 @@ export interface TraceOptions extends RequestOptions {
  */
 export async function trace(url: string, options: TraceOptions, io: Io, signal: AbortSignal): Promise<number> {
   const plan = await planOf(url, options);
+  if (options.har !== undefined) checkHar(options.har);
   const exchanges = await sendAll(plan, options, io, signal);
   if (options.har !== undefined) writeHar(options.har, exchanges);
   const report = reportOf(plan, exchanges);
   if (options.output === "json") io.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else io.stdout.write(`${draw(plan, exchanges, report, io)}\n`);
+  const failed = exchanges.find(({ response }) => response.status >= 400);
+  if (failed !== undefined) io.stderr.write(`${colours(io, io.stderr)("yellow", "hopgate:")} ${answerOf(failed)}\n`);
   if (!report.hops_reported) io.stderr.write(`${colours(io, io.stderr)("yellow", "hopgate:")} ${whyNoHop(plan)}\n`);
-  return options.fail === true && exchanges.some(({ response }) => response.status >= 400) ? 1 : 0;
+  return options.fail === true && failed !== undefined ? 1 : 0;
 }
 
 interface Exchange extends ArchivedExchange {
@@ -56,8 +60,8 @@ async function sendAll(plan: Plan, options: TraceOptions, io: Io, signal: AbortS
         url: plan.url,
         headers: plan.headers,
         bodyBytes: Buffer.byteLength(options.data ?? ""),
-        // Nothing is shown of the body, and thousands of them would fill the memory.
-        response: { ...response, body: "" },
+        // No more is shown of the body, and thousands of them would fill the memory.
+        response: { ...response, body: response.status >= 400 ? firstLine(response.body) : "" },
         responseBytes: Buffer.byteLength(response.body),
         trace: traceOf(plan, response),
       });
@@ -73,9 +77,41 @@ function traceOf({ mesh }: Plan, { serverTiming, times }: ClientResponse): Trace
   return tracePath(parseServerTiming(serverTiming), times, mesh && [...mesh.hops.keys()]);
 }
 
+const LONGEST_LINE = 200;
+
+/** The first line of a body that has something in it, cut. */
+function firstLine(body: string): string {
+  return (
+    body
+      .trimStart()
+      .slice(0, LONGEST_LINE)
+      .split(/[\r\n]/, 1)[0] ?? ""
+  );
+}
+
+/** What came instead of a good answer: `the answer is 503 (x-hopgate-error: token_unavailable): no token` */
+function answerOf({ response: { status, headers, body } }: Exchange): string {
+  const code = headers["x-hopgate-error"];
+  return printable(
+    `the answer is ${String(status)}${code === undefined ? "" : ` (x-hopgate-error: ${code})`}${body === "" ? "" : `: ${body}`}`,
+  );
+}
+
+/** Throws UsageError if the file cannot be written, before anything is sent. Leaves no file behind if requests fail. */
+function checkHar(file: string): void {
+  orUnwritable(file, () => {
+    if (existsSync(file)) closeSync(openSync(file, "r+"));
+    else accessSync(dirname(file), constants.W_OK);
+  });
+}
+
 function writeHar(file: string, exchanges: readonly Exchange[]): void {
+  orUnwritable(file, () => writeFileSync(file, `${JSON.stringify(harOf(exchanges, packageVersion()), null, 2)}\n`));
+}
+
+function orUnwritable(file: string, use: () => void): void {
   try {
-    writeFileSync(file, `${JSON.stringify(harOf(exchanges, packageVersion()), null, 2)}\n`);
+    use();
   } catch (cause) {
     throw new UsageError(
       `--har ${file} cannot be written (${errorCode(cause)}).`,

@@ -65,7 +65,10 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
     wasmPath: wasmPath(),
     port: options.port,
     replacements: options.backend,
-    onProgress: (text) => steps.step(text),
+    onProgress: (text) => {
+      signal.throwIfAborted(); // between two steps nothing is half done
+      steps.step(text);
+    },
     onCrash: (failure) => crash.abort(failure),
   });
   try {

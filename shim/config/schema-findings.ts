@@ -1,9 +1,6 @@
 import { z } from "zod";
 import { closest } from "./closest.js";
-import { type Finding, type Path, renderPath, show } from "./finding.js";
-
-/** The fields whose value no message may show. */
-const SECRETS: ReadonlySet<string> = new Set(["timing", "timing.key"]);
+import { type Finding, isSecret, type Path, show } from "./finding.js";
 
 /** What `schema` finds wrong in `value`, in our words; empty if nothing. */
 export function schemaFindings(schema: z.ZodType, value: unknown, issues: readonly z.core.$ZodIssue[]): Finding[] {
@@ -25,6 +22,8 @@ export function schemaFindings(schema: z.ZodType, value: unknown, issues: readon
 function unknownField(parent: Path, key: string, known: readonly string[]): Finding {
   const meant = closest(key, known);
   const fix = meant === undefined ? `the fields here are ${known.join(", ")}` : `did you mean ${meant}?`;
+  // Such as `{key:SECRET}`, which is a name without its space.
+  if (isSecret(parent) && !/^\w+$/.test(key)) return { path: parent, part: "value", message: "unknown field", fix };
   return { path: [...parent, key], part: "key", message: `unknown field ${show(key)}`, fix };
 }
 
@@ -32,7 +31,7 @@ function whatIsWrong(found: unknown, noun: string, path: Path): string {
   if (found === undefined) return "this field is missing";
   if (found === null) return path.length === 0 ? "the file is empty" : "nothing is written here";
   if (Array.isArray(found) && found.length === 0) return "this list is empty";
-  if (SECRETS.has(renderPath(path))) return `what is written here is not ${noun}`;
+  if (isSecret(path)) return `what is written here is not ${noun}`;
   return `${show(found)} is not ${noun}`;
 }
 

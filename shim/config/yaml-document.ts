@@ -65,8 +65,10 @@ export function parseYaml(text: string, file: string): YamlDocument {
   return { document, placeAt, problemAt };
 }
 
+/** Without the text that the parser quotes behind a colon: it may be the key. */
 function syntaxMessage(error: YAMLError): string {
-  return `this is not YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
+  const message = error.message.replace(/(?<=\w): .*$/s, "");
+  return `this is not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }
 
 function syntaxFix(error: YAMLError): string {

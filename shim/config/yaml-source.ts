@@ -1,6 +1,6 @@
 import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, type Node, type Pair } from "yaml";
 import { ConfigError, type Problem } from "./config-error.js";
-import { type Path, show } from "./finding.js";
+import { isSecret, type Path, show } from "./finding.js";
 import { parseYaml, type Place, type YamlDocument } from "./yaml-document.js";
 
 /** YAML text as plain data that remembers where each part of it stands. */
@@ -93,8 +93,12 @@ class NodeReader {
       if (this.aliases === MAX_ALIASES + 1)
         this.report(alias, path, `more than ${MAX_ALIASES} aliases`, "write the values out");
     } else if (anchor === undefined) {
-      const fix = `write the value here, or &${alias.source} before the value that is meant, above this line`;
-      this.report(alias, path, `no anchor &${alias.source} stands before this alias`, fix);
+      // A key may begin with `*`, and lack its quotes.
+      const mayBeKey = isSecret(path) || path.at(-1) === "key";
+      const name = mayBeKey ? "NAME" : alias.source;
+      const quotes = mayBeKey ? " (in quotes if it begins with *)" : "";
+      const fix = `write the value here${quotes}, or &${name} before the value that is meant, above this line`;
+      this.report(alias, path, `no anchor &${name} stands before this alias`, fix);
     } else if (anchor.value === undefined) {
       this.report(alias, path, `the alias *${alias.source} is part of what it stands for`, "write the value out");
     } else {

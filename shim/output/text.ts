@@ -2,6 +2,8 @@
 
 import { stripVTControlCharacters } from "node:util";
 
+import { withoutCredentials } from "../url-text.js";
+
 /**
  * The text with everything but printable ASCII replaced by `?`. Header values come from the other side, and a
  * control character in one could steer the terminal; what is left is also one column per character.
@@ -12,7 +14,7 @@ export function printable(text: string): string {
 
 /** A URL as it may be shown: without userinfo, query and fragment, where secrets travel. */
 export function shownUrl(url: string): string {
-  return printable(url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, "$1"));
+  return printable(withoutCredentials(url));
 }
 
 /** Number of columns that the text takes, its colours not counted. */

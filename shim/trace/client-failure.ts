@@ -48,14 +48,23 @@ export function broken(where: Where, cause: unknown): Failure {
 
   const certificate = CERTIFICATE[code];
   if (certificate !== undefined) {
-    const fix = "give the CA that signed it, and a URL whose host the certificate names";
-    return fail(`the certificate of ${where.address} ${certificate} (${reason})`, fix);
+    return fail(`the certificate of ${where.address} ${certificate} (${reason})`, certificateFix(certificate));
   }
   if (code === "ECONNREFUSED")
     return fail(`connection refused at ${where.address}`, "see that the server runs and listens there");
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
-    return fail(`the host of ${where.address} has no address (${code})`);
+    return fail(
+      `the host of ${where.address} has no address (${code})`,
+      "say where it is with --resolve HOST:PORT:ADDRESS",
+    );
   if (code === "ECONNRESET" || code === "EPIPE")
     return fail(`${where.address} closed the connection: ${AWAITED[where.step]}`);
   return fail(`${where.address}: ${reason}`);
+}
+
+function certificateFix(certificate: string): string {
+  if (certificate.endsWith("trusted")) return "give the CA that signed it with --cacert FILE";
+  if (certificate.endsWith("name"))
+    return "use a host that the certificate names; --resolve HOST:PORT:ADDRESS connects elsewhere";
+  return "renew it, or set the clock";
 }

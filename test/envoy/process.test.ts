@@ -1,7 +1,7 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -12,6 +12,7 @@ import { type Keeper, openKeeper } from "../../shim/envoy/keeper.js";
 import { type EnvoyOptions, type RunningEnvoy, startEnvoy } from "../../shim/envoy/start.js";
 import { Failure } from "../../shim/errors.js";
 import { realEnvoy } from "../support/real-envoy.js";
+import { temporaryFolder } from "../unit/envoy/fakes.js";
 
 /** Envoy as a program: its start, its ways to end, and that nothing is left. Needs the build (`npm run build`). */
 
@@ -212,6 +213,37 @@ describe.skipIf(envoyPath === undefined)("startEnvoy", () => {
 
 const SHELL = { file: "/bin/sh", args: [], cwd: "/", logPath: "/dev/null" };
 
+/** What a hopgate of its own prints that opens a keeper: its work dir, or what went wrong. */
+function openWith(env: Readonly<Record<string, string>>, cwd: string): SpawnSyncReturns<string> {
+  const keeper = JSON.stringify(new URL("../../build/shim/envoy/keeper.js", import.meta.url));
+  const program = `
+    import { openKeeper } from ${keeper};
+    try {
+      const keeper = await openKeeper();
+      console.log(keeper.workDir);
+      await keeper.close();
+    } catch (error) { console.log(error.name + ": " + error.message + ". " + error.fix); }`;
+  const args = ["--input-type=module", "--eval", program];
+  return spawnSync(process.execPath, args, { cwd, encoding: "utf8", env: { ...process.env, ...env } });
+}
+
+describe("a keeper's work dir", () => {
+  it("is absolute where TMPDIR is not", async () => {
+    const folder = await realpath(await temporaryFolder());
+    await mkdir(join(folder, "t"));
+    expect(openWith({ TMPDIR: "t" }, folder).stdout).toMatch(`${join(folder, "t")}/hopgate-`);
+  });
+
+  it("is missed in one sentence that names TMPDIR", async () => {
+    const folder = join(await temporaryFolder(), "absent");
+    const { stdout, stderr } = openWith({ TMPDIR: folder }, "/");
+    expect(stdout).toBe(
+      `Failure: No work dir can be made in ${folder} (TMPDIR): ENOENT. Set TMPDIR to a folder with room that you may write to.\n`,
+    );
+    expect(stderr).toBe("");
+  });
+});
+
 describe.skipIf(envoyPath === undefined)("a keeper", () => {
   it("has a work dir that only its user can enter", async () => {
     expect((await stat((await keeperForTest()).workDir)).mode & 0o777).toBe(0o700);
@@ -239,6 +271,54 @@ describe.skipIf(envoyPath === undefined)("a keeper", () => {
     await untilGone([envoy.pid], keeper.workDir);
     await expect(keeper.run(SHELL)).rejects.toThrow("has ended");
     await keeper.close();
+  });
+});
+
+/** Of every process whose command line holds `text`. */
+function pidsWith(text: string): number[] {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,args="], { encoding: "utf8" }).split("\n");
+  return lines.filter((line) => line.includes(text)).map((line) => Number.parseInt(line, 10));
+}
+
+describe.skipIf(envoyPath === undefined)("an Envoy behind a wrapper script", () => {
+  /** The Envoy that the wrapper runs, with the pid of the wrapper and of everything under it. */
+  async function startWrapped(keeper: Keeper): Promise<{ envoy: RunningEnvoy; pids: number[] }> {
+    const wrapper = join(keeper.workDir, "wrapper.sh");
+    await writeFile(wrapper, `#!/bin/sh\n"${envoyPath}" "$@"\nexit $?\n`, { mode: 0o755 });
+    const envoy = await start(keeper, "ingress", bootstrap(listener("wrapped")), { envoyPath: wrapper });
+    const pids = pidsWith(join(keeper.workDir, "ingress"));
+    expect(pids.length).toBe(2);
+    onTestFinished(() => pids.filter((pid) => processState(pid)).forEach((pid) => process.kill(pid, "SIGKILL")));
+    return { envoy, pids };
+  }
+
+  const untilEnded = (pids: readonly number[]): Promise<void> =>
+    vi.waitFor(() => expect(pids.filter((pid) => processState(pid) !== undefined)).toEqual([]), FOR_A_WHILE);
+
+  it("goes when it is stopped", async () => {
+    const { envoy, pids } = await startWrapped(await keeperForTest());
+    await envoy.stop();
+    await untilEnded(pids);
+  });
+
+  it("goes when the wrapper is killed", async () => {
+    const { envoy, pids } = await startWrapped(await keeperForTest());
+    process.kill(envoy.pid, "SIGKILL");
+    await untilEnded(pids);
+  });
+
+  it("goes when the keeper is closed, with the work dir", async () => {
+    const keeper = await keeperForTest();
+    const { pids } = await startWrapped(keeper);
+    await keeper.close();
+    await untilGone(pids, keeper.workDir);
+  });
+
+  it.each(["SIGKILL", "SIGTERM"] as const)("goes when the keeper gets %s", async (signal) => {
+    const keeper = await keeperForTest();
+    const { envoy, pids } = await startWrapped(keeper);
+    process.kill(parentOf(envoy.pid), signal);
+    await untilGone(pids, keeper.workDir);
   });
 });
 

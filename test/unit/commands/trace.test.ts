@@ -4,6 +4,8 @@ import http, { type IncomingMessage, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { TRACE_EXAMPLES } from "../../../shim/commands/examples.js";
+import { startChat } from "../../../shim/local/chat.js";
 import { MESH } from "./mesh.js";
 import { type Folder, hopgate, hopgateJson, temporaryFolder } from "./support.js";
 
@@ -173,6 +175,25 @@ describe("hopgate trace", () => {
     expect((await hopgateJson<Report>("trace", url)).error_code).toBe("token_unavailable");
   });
 
+  it("says what came instead of a good answer, in one harmless line", async () => {
+    const { url } = await serve((_request, response) => {
+      response.writeHead(503, { "x-hopgate-error": "token_unavailable" }).end(`\n\u001b[2J${"a".repeat(300)}\nsecond`);
+    });
+    const { stderr } = await hopgate("trace", url, "-n", "2");
+    expect(stderr).toBe(`hopgate: the answer is 503 (x-hopgate-error: token_unavailable): ?[2J${"a".repeat(196)}\n`);
+  });
+
+  it("sends the chat request of its help to the local chat service, which answers it", async () => {
+    const chat = await startChat({ timeToFirstTokenMs: 0, tokenGapMs: 0 });
+    try {
+      const body = /-d '([^']+)'/.exec(TRACE_EXAMPLES)?.[1] ?? "";
+      const url = `http://127.0.0.1:${String(chat.port)}/v1/chat/completions`;
+      expect(await hopgateJson<Report>("trace", url, "-d", body)).toMatchObject({ status: 200 });
+    } finally {
+      await chat.close();
+    }
+  });
+
   it("counts the statuses where they differ", async () => {
     let count = 0;
     const { url } = await serve((_request, response) => response.writeHead(count++ === 0 ? 200 : 404).end());
@@ -195,8 +216,15 @@ describe("hopgate trace", () => {
     const headers = ["authorization: Bearer c2VjcmV0", "x-api-key: c2VjcmV0", "x-plain: kept"];
     const sent = ["-d", "c2VjcmV0", "--key", "c2VjcmV0", ...headers.flatMap((header) => ["-H", header])];
     for (const output of ["text", "json"]) {
-      const url = service.url.replace("//", "//user:c2VjcmV0@");
-      const { code, stdout, stderr } = await hopgate("trace", `${url}?q=c2VjcmV0`, ...sent, "--har", har, "-o", output);
+      const { code, stdout, stderr } = await hopgate(
+        "trace",
+        `${service.url}?q=c2VjcmV0`,
+        ...sent,
+        "--har",
+        har,
+        "-o",
+        output,
+      );
       expect(code).toBe(0);
       expect(stdout + stderr).not.toContain("c2VjcmV0");
     }
@@ -232,18 +260,23 @@ describe("hopgate trace", () => {
     { argv: ["http://127.0.0.1/", "--cacert", "/no/such/file"], message: "ENOENT" },
     { argv: ["http://127.0.0.1/", "--config", "/no/such/file"], message: "there is no such file" },
     { argv: ["http://127.0.0.1/", "-X", "A B"], message: "method" },
+    { argv: ["http://user:c2VjcmV0@127.0.0.1/"], message: "-H 'authorization: " },
+    { argv: ["http:c2VjcmV0@127.0.0.1/"], message: "-H 'authorization: " },
   ])("refuses $argv", async ({ argv, message }) => {
     const { code, stdout, stderr } = await hopgate("trace", ...argv);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toContain(message);
+    expect(stderr).not.toContain("c2VjcmV0");
   });
 
   it("refuses a --cacert without a certificate, and a --har that cannot be written", async () => {
-    const { url } = await serve();
+    const { url, requests } = await serve();
     const empty = folder.write("empty.pem", "");
     expect((await hopgate("trace", url, "--cacert", empty)).stderr).toContain("holds no certificate");
     const { code, stderr } = await hopgate("trace", url, "--har", join(folder.path, "none", "a.har"));
     expect(code).toBe(2);
     expect(stderr).toContain("cannot be written (ENOENT)");
+    expect((await hopgate("trace", url, "--har", folder.path)).stderr).toContain("cannot be written (EISDIR)");
+    expect(requests).toEqual([]);
   });
 });

@@ -125,7 +125,7 @@ const ROWS: readonly Row[] = [
     "a url with a user",
     "url: https://kb-abc123-uc.a.run.app",
     "url: §https://me@kb.a.run.app",
-    `backends.kb.cloudRun.url: "https://me@kb.a.run.app" is not the origin of a Cloud Run service; ${ORIGIN_FIX}`,
+    `backends.kb.cloudRun.url: "https://kb.a.run.app/" (shown without userinfo and query) is not the origin of a Cloud Run service; ${ORIGIN_FIX}`,
   ],
   [
     "a url that is an address",
@@ -197,7 +197,7 @@ const ROWS: readonly Row[] = [
     "a bypass with a query",
     "edge: true",
     "edge: true, bypass: [{path: §/healthz?x}]",
-    'hops.ingress.bypass[0].path: "/healthz?x" is not a path; write it from the first / on, without query and fragment',
+    'hops.ingress.bypass[0].path: "/healthz" (shown without userinfo and query) is not a path; write it from the first / on, without query and fragment',
   ],
   [
     "a wildcard in a bypass",

@@ -317,8 +317,28 @@ describe("a refusal", () => {
   });
 
   test("never shows the key of the trace, nor what stands in its place", () => {
-    for (const timing of ["[hunter2]", "hunter2", "{ expose: trace, key: [hunter2] }", '{ key: " hunter2" }']) {
+    for (const timing of [
+      "[hunter2]",
+      "hunter2",
+      "{ expose: trace, key: [hunter2] }",
+      '{ key: " hunter2" }',
+      "{ key: *hunter2 }",
+      "{ key: !hunter2 }",
+      "{ key:hunter2 }",
+      "\n  key: |hunter2",
+    ]) {
       expect(refusal(file(WAYPOINT, `timing: ${timing}`)).message).not.toContain("hunter2");
+    }
+    expect(refusal(file(WAYPOINT, "key: *hunter2")).message).not.toContain("hunter2");
+  });
+
+  test("shows no credential of a URL, wherever it stands", () => {
+    const urls = ["https://user:hunter2@a.run.app", "https:user:hunter2@a.run.app", "user:hunter2@a.run.app"];
+    for (const url of [...urls, "https://a.run.app/?key=hunter2"]) {
+      const backend = `cloudRun: { url: "${url}", host: "${url}", via: "${url}" }, through: "${url}"`;
+      const { message } = refusal(file(WAYPOINT, `backends: { kb: { ${backend} }, "${url}": 1 }`, `"${url}": 1`));
+      expect(message).not.toContain("hunter2");
+      expect(message).toContain("a.run.app");
     }
   });
 

@@ -50,15 +50,11 @@ describe("text that is no YAML of ours is refused where it goes wrong:", () => {
       "name: §@a",
       "this is not YAML: plain value cannot start with reserved character @; put the value in quotes",
     ],
-    [
-      "a tag",
-      "name: §!secret a",
-      "this is not YAML: unresolved tag: !secret; remove the tag (the word that starts with !)",
-    ],
+    ["a tag", "name: §!secret a", "this is not YAML: unresolved tag; remove the tag (the word that starts with !)"],
     [
       "binary data",
       "name: §!!binary aGk=",
-      "this is not YAML: unresolved tag: tag:yaml.org,2002:binary; remove the tag (the word that starts with !)",
+      "this is not YAML: unresolved tag; remove the tag (the word that starts with !)",
     ],
     [
       "an unknown directive",

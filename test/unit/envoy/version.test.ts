@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { askVersion, parseVersion, versionServes } from "../../../shim/envoy/version.js";
-import { script, temporaryFolder, versionLine } from "./fakes.js";
+import { hang, pidIn, script, temporaryFolder, untilEnded, versionLine } from "./fakes.js";
 
 describe("parseVersion", () => {
   it.each([
@@ -46,5 +46,33 @@ describe("askVersion", () => {
   it("gives the version of one that is", async () => {
     const path = await script(join(await temporaryFolder(), "envoy"), versionLine("1.40.2"));
     expect(await askVersion(path)).toEqual({ envoy: true, version: "1.40.2" });
+  });
+
+  it("ends a program that hangs within 10 s, with what that started", { timeout: 30_000 }, async () => {
+    const folder = await temporaryFolder();
+    const path = await script(join(folder, "envoy"), ...hang(join(folder, "pid")));
+    const asked = askVersion(path);
+    const pid = await pidIn(join(folder, "pid"));
+    expect(await asked).toEqual({ envoy: false, reason: "it does not run: no answer within 10 s" });
+    await untilEnded(pid);
+  });
+
+  it("ends the program at an abort, with what that started", async () => {
+    const folder = await temporaryFolder();
+    const path = await script(join(folder, "envoy"), ...hang(join(folder, "pid")));
+    const ending = new AbortController();
+    const asked = askVersion(path, ending.signal);
+    const pid = await pidIn(join(folder, "pid"));
+    ending.abort(new Error("Ctrl-C"));
+    await expect(asked).rejects.toThrow("Ctrl-C");
+    await untilEnded(pid);
+  });
+
+  it("leaves nothing behind that a program started beside its answer", async () => {
+    const folder = await temporaryFolder();
+    const lines = hang(join(folder, "pid")).slice(0, -1);
+    const path = await script(join(folder, "envoy"), versionLine("1.40.2"), ...lines);
+    expect(await askVersion(path)).toEqual({ envoy: true, version: "1.40.2" });
+    await untilEnded(await pidIn(join(folder, "pid")));
   });
 });

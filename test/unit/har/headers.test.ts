@@ -14,6 +14,13 @@ describe("headers that are passed on", () => {
     ["X-Amz-Security-Token", "x"],
     ["x-forwarded-client-cert", "x"],
     ["x-user", "Bearer x"],
+    ["x-user", "Token x"],
+    ["x-user", "ApiKey x"],
+    ["x-otp", "x"],
+    ["x-pin", "x"],
+    ["x-db-pwd", "x"],
+    ["connect.sid", "x"],
+    ["x-device-code", "x"],
     ["x-user", "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.x"],
   ])("are without %s: %s", (name, value) => {
     expect(shareableHeaders([[name, value]])).toEqual([]);
@@ -24,6 +31,8 @@ describe("headers that are passed on", () => {
       ["host", "a.example"],
       ["server-timing", "app;dur=1"],
       ["content-type", "application/json"],
+      ["sec-ch-ua-mobile", "?0"],
+      ["accept-encoding", "gzip"],
     ] as const;
     expect(shareableHeaders(headers)).toEqual(headers.map(([name, value]) => ({ name, value })));
   });
@@ -32,5 +41,12 @@ describe("headers that are passed on", () => {
     expect(shareableHeaders([["location", "https://u@a.example/b?code=c#d"]])).toEqual([
       { name: "location", value: "https://a.example/b" },
     ]);
+    const link = '<https://u:S3CRET@a.example/b?t=S3CRET>; rel="next", </c#t=S3CRET>; rel="last"';
+    expect(
+      shareableHeaders([
+        ["link", link],
+        ["refresh", "0; url=https://a.example/b?a=b;t=S3CRET"],
+      ]).map(({ value }) => value),
+    ).toEqual(['<https://a.example/b>; rel="next", </c>; rel="last"', "0; url=https://a.example/b"]);
   });
 });

@@ -9,7 +9,16 @@ it("printable leaves one harmless character for each", () => {
 it.each([
   ["https://a.example/b?key=1#c", "https://a.example/b"],
   ["https://user:pass@a.example/b@c", "https://a.example/b@c"],
-  ["https://u@v:p@a.example", "https://a.example"],
+  ["https://u@v:p@a.example", "https://a.example/"],
+  ["https:user:S3CRET@127.0.0.1:1/", "https://127.0.0.1:1/"],
+  ["https:///user:S3CRET@h", "https://h/"],
+  ["https:\\\\user:S3CRET@h", "https://h/"],
+  [" https://user:S3CRET@h/a", "https://h/a"],
+  ["user:S3CRET@host/path", "host/path"],
+  ["//user:S3CRET@host/path?a", "host/path"],
+  ["https://user:S3/CRET@host/path", "https://host/path"],
+  ["https://user:S3CRET@h:port/", "https://h:port/"],
+  ["/users/@me?token=S3CRET", "/users/@me"],
   ["a.example/b", "a.example/b"],
 ])("of the URL %s is shown %s", (url, shown) => {
   expect(shownUrl(url)).toBe(shown);

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server } from "node:net";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { Failure, UsageError } from "../../../shim/errors.js";
 import { type CertificateAuthority, createCertificateAuthority } from "../../../shim/local/ca.js";
+import { broken } from "../../../shim/trace/client-failure.js";
 import { keepAlive, request } from "../../../shim/trace/client.js";
 
 const open: { close: () => void }[] = [];
@@ -232,6 +233,7 @@ describe("over TLS", () => {
     expect(failure.message).toMatch(
       /^GET https:\/\/kb\.example\.internal\/: the certificate of 127\.0\.0\.1:\d+ is signed by an authority that is not trusted/,
     );
+    expect(failure.fix).toContain("--cacert FILE");
   });
 
   it("refuses a certificate for another name", async () => {
@@ -241,6 +243,12 @@ describe("over TLS", () => {
     );
     expect(failure.message).toMatch(/the certificate of 127\.0\.0\.1:\d+ is for another name/);
   });
+});
+
+it("says how to reach a host that has no address", () => {
+  const cause = Object.assign(new Error("no address"), { code: "ENOTFOUND" });
+  const failure = broken({ request: "GET https://kb/", address: "kb:443", step: "connect" }, cause);
+  expect(failure.fix).toContain("--resolve HOST:PORT:ADDRESS");
 });
 
 describe("no whole response", () => {
