@@ -87,7 +87,7 @@ function addUp(program: Command, { io, signal, done }: Invocation): void {
     );
 }
 
-function addEnvoy(program: Command, { io, done }: Invocation): void {
+function addEnvoy(program: Command, { io, signal, done }: Invocation): void {
   const envoyCommand = program.command("envoy").description("find or install the Envoy that hopgate runs");
   for (const [name, description, install] of [
     ["which", "print the path of the Envoy that would be run", false],

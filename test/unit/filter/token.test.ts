@@ -821,9 +821,9 @@ describe("a record that another plugin wrote", () => {
 
   test("again and again does not keep this one from fetching", async () => {
     const proxy = await startFilter();
-    const { get } = proxy.sharedData;
+    const read = proxy.sharedData.get.bind(proxy.sharedData);
     proxy.sharedData.get = (key: string) => {
-      const found = get.call(proxy.sharedData, key);
+      const found = read(key);
       proxy.sharedData.set(KEY, Buffer.from("x"));
       return found;
     };
