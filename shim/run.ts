@@ -79,6 +79,8 @@ function addUp(program: Command, { io, signal, done }: Invocation): void {
         .default([], "none"),
     )
     .addOption(ENVOY_PATH)
+    .option("--first-token-ms <ms>", "time to first token of the chat stand-ins", milliseconds, 60)
+    .option("--token-gap-ms <ms>", "time between their tokens", milliseconds, 10)
     .option("--func-e [file]", "run Envoy through func-e (default: the one on PATH)")
     .addOption(OUTPUT)
     .addHelpText("after", UP_EXAMPLES)
@@ -155,6 +157,11 @@ function addTrace(program: Command, { io, signal, done }: Invocation): void {
     .addOption(OUTPUT)
     .addHelpText("after", TRACE_EXAMPLES)
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
+}
+
+function milliseconds(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError("A time is a whole number of milliseconds, up to 99999.");
+  return Number(text);
 }
 
 function port(text: string): number {

@@ -34,6 +34,8 @@ export interface UpOptions {
   readonly once?: boolean | undefined;
   readonly output: "text" | "json";
   readonly port: number;
+  readonly firstTokenMs: number;
+  readonly tokenGapMs: number;
   readonly backend: ReadonlyMap<string, URL>;
   readonly envoyPath?: string | undefined;
   /** Run Envoy through func-e: the one on PATH (true), or this file. */
@@ -65,6 +67,7 @@ export async function up(options: UpOptions, io: Io, signal: AbortSignal): Promi
     wasmPath: wasmPath(),
     port: options.port,
     replacements: options.backend,
+    chat: { timeToFirstTokenMs: options.firstTokenMs, tokenGapMs: options.tokenGapMs },
     onProgress: (text) => {
       signal.throwIfAborted(); // between two steps nothing is half done
       steps.step(text);

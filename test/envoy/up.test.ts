@@ -118,6 +118,16 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     ]);
   });
 
+  it("lets the chat service take its time", async () => {
+    const { code, stdout } = await finished(
+      start("up", "--once", "-o", "json", "--first-token-ms", "400", "--token-gap-ms", "1"),
+    );
+    const { demonstrations } = JSON.parse(stdout) as { demonstrations: { trace: { ttft_us?: number } }[] };
+    const [firstToken] = demonstrations.flatMap(({ trace }) => trace.ttft_us ?? []);
+    expect(firstToken).toBeGreaterThanOrEqual(400_000);
+    expect(code).toBe(0);
+  });
+
   it("puts a real service in the place of a backend", async () => {
     const service = createServer((socket) => {
       socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi"));
@@ -257,6 +267,7 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     [["up", "--backend", "nobody=http://127.0.0.1:1"], "there is no such backend"],
     [["up", "--backend", "llm"], "Write NAME=URL"],
     [["up", "--backend", "llm=ftp://127.0.0.1"], "must begin with http:// or https://"],
+    [["up", "--first-token-ms", "-1"], "whole number of milliseconds"],
     [["up", "--port", "70000"], "A port is a number from 0 to 65535"],
     [["up", "-o", "xml"], "Allowed choices are text, json"],
     [["up", "--envoy-path", "/nonexistent/envoy"], "/nonexistent/envoy"],
