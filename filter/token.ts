@@ -128,7 +128,7 @@ export class Token extends HttpCallback {
     this.followWallClock(nowNs);
     const nowMs = nowNs / NS_PER_MS;
     const wanted = this.waiters.size > 0 || !this.isUsable(nowNs) || nowMs >= this.refreshAtMs;
-    if (wanted && !this.fetching && nowMs >= this.retryAtMs && canCall()) this.obtain(nowNs);
+    if (wanted && !this.fetching && nowMs >= this.retryAtMs && canCall()) this.obtain();
     // Whatever happens to the worker that fetches, nobody waits for ever.
     const patienceNs = (this.identity.timeoutMs + 2 * LEASE_SLACK_MS) * NS_PER_MS;
     this.settle(false, nowNs - patienceNs);
@@ -147,11 +147,14 @@ export class Token extends HttpCallback {
     return nowNs + expiresSec * NS_PER_SEC - wallNs() - MARGIN_NS;
   }
 
-  private obtain(nowNs: i64): void {
-    const nowMs = nowNs / NS_PER_MS;
+  private obtain(): void {
     const identity = this.identity;
+    const isShared = record.read(this.key);
+    // The clock is read behind the record: a lease that another worker has just taken would seem further ahead than any can be.
+    const nowNs = monotonicNs();
+    const nowMs = nowNs / NS_PER_MS;
     // Where the host cannot say what is shared, this worker goes on alone.
-    if (record.read(this.key)) {
+    if (isShared) {
       this.takeFromRecord(nowNs);
       if (this.isUsable(nowNs) && nowMs < this.refreshAtMs) return this.settle(true, i64.MAX_VALUE);
       if (isAhead(record.retryAtMs, nowMs, REFUSED_PAUSE_MS)) {
