@@ -10,10 +10,16 @@ import { RootContext } from "./host/context";
 import { isConfiguredName } from "./host-name";
 import { Identity, IdentityMode } from "./identity";
 import { Json, JsonError } from "./json";
-import { BackendMetrics, UNMATCHED } from "./metrics";
+import { BackendMetrics, UNMATCHED, validationCounter } from "./metrics";
 import { Arm, HostTable, Route } from "./route";
 import { clearProblem, decode, List, report, Section } from "./section";
+import { Algorithm } from "./algorithm";
+import { Rules } from "./claims";
+import { KeySet, KeySource } from "./key-set";
+import { AUTHORIZATION, SERVERLESS_AUTHORIZATION } from "./names";
+import { knowsTheAnswer } from "./signature";
 import { Token } from "./token";
+import { Validator } from "./validator";
 
 /** Who sees the time of the hops in `Server-Timing`. */
 export const enum Expose {
@@ -43,8 +49,12 @@ export class Config {
   hosts: HostTable = new HostTable();
   /** Stands for whatever no route matches. */
   unmatched: Backend;
+  /** Whom every request must satisfy, matched by a route or not; null: nobody. */
+  validator: Validator | null = null;
   /** One for each audience. */
   tokens: Token[] = [];
+  /** One for each validator. */
+  keySets: KeySet[] = [];
   identity: Identity;
   bypass: Bypass[] = [];
   expose: Expose = Expose.Never;
@@ -78,9 +88,9 @@ export function compile(text: Bytes, root: RootContext): Config {
   config.edge = top.flag("edge", false);
   config.matchService = top.choice("match", ["authority", "service"]) == 1;
   config.rejectUnmatched = top.choice("unmatched", ["pass", "reject"]) == 1;
-  refuseValidation(top);
-  const validators = readValidators(top.section("validators", false));
   readIdentity(top, config.identity);
+  const validators = readValidators(top.section("validators", false), config);
+  config.validator = validatorOf(top, validators);
   const backends = readBackends(top.section("backends", true), config);
   readRoutes(top.list("routes", true), config, backends, validators);
   readBypass(top.list("bypass", false), config);
@@ -164,23 +174,27 @@ function readToken(section: Section, backend: Backend, config: Config, tokens: M
   if (header == 2) backend.tokenHeader = TokenHeader.ServerlessAuthorization;
 }
 
-function readRoutes(list: List, config: Config, backends: Map<string, Backend>, validators: Set<string>): void {
+function readRoutes(
+  list: List,
+  config: Config,
+  backends: Map<string, Backend>,
+  validators: Map<string, Validator>,
+): void {
   while (list.next()) {
     const section = list.section();
     const arms = readArms(section, backends);
     const sticky = section.has("sticky") ? headerName(section, "sticky") : null;
-    const validate = section.has("validate") ? section.text("validate").toString() : "";
-    if (validate.length > 0 && !validators.has(validate)) report(section.pathOf("validate"), "names no validator");
-    refuseValidation(section);
+    const validator = validatorOf(section, validators);
     const open = section.has("open") ? section.text("open").length > 0 : false;
-    if (open && validate.length > 0) report(section.pathOf("open"), "cannot stand beside validate");
-    if (config.edge && !open && validate.length == 0 && injects(arms)) {
+    if (open && validator !== null) report(section.pathOf("open"), "cannot stand beside validate");
+    const isChecked = validator !== null || config.validator !== null;
+    if (config.edge && !open && !isChecked && injects(arms)) {
       report(
         section.path,
         "injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
       );
     }
-    const route = new Route(StaticArray.fromArray(arms), sticky, saltOf(section, config.hop));
+    const route = new Route(StaticArray.fromArray(arms), sticky, saltOf(section, config.hop), validator);
     readHosts(section.list("hosts", true), config, route, section);
     section.end();
   }
@@ -269,51 +283,76 @@ function readTiming(section: Section, config: Config): void {
   section.end();
 }
 
-/** The names of the validators, each read whole. */
-function readValidators(section: Section): Set<string> {
-  const names = new Set<string>();
+function readValidators(section: Section, config: Config): Map<string, Validator> {
+  const validators = new Map<string, Validator>();
+  const results = validationCounter(config.hop);
   for (let node = section.firstName(); node >= 0; node = section.nextName(node)) {
     const name = decode(section.json, node).toString();
     const fields = new Section(section.json, node + 1, section.pathOf(name));
-    readTexts(fields, "issuers");
-    readTexts(fields, "audiences");
-    readTexts(fields, "emails");
-    fields.choice("algorithm", ["RS256", "ES256"]);
-    if (fields.has("header")) headerName(fields, "header");
-    fields.integer("clockSkewSec", 0, 600, 60);
-    fields.integer("maxLifetimeSec", 1, DAY_SEC, 3660);
-    fields.flag("forward", true);
-    const jwks = fields.section("jwks", true);
-    jwks.text("cluster");
-    jwks.text("authority");
-    if (jwks.text("path").at(0) != Ascii.Slash) report(jwks.pathOf("path"), "must begin with /");
-    jwks.integer("cacheSec", 1, DAY_SEC, 600);
-    jwks.integer("maxStaleSec", 0, 7 * DAY_SEC, 3600);
-    jwks.integer("cooldownSec", 1, 3600, 30);
-    jwks.integer("timeoutMs", 1, 60_000, 2000);
-    jwks.end();
+    const rules = readRules(fields);
+    const header = fields.has("header") ? carrierName(fields) : null;
+    const forward = fields.flag("forward", true);
+    const keys = new KeySet(readKeySource(fields.section("jwks", true)), rules.algorithm, config.identity);
     fields.end();
-    names.add(name);
+    if (!knowsTheAnswer(rules.algorithm)) report(fields.path, "this proxy cannot check signatures of its algorithm");
+    config.keySets.push(keys);
+    validators.set(name, new Validator(rules, keys, header, forward, results));
   }
-  return names;
+  return validators;
 }
 
-function readTexts(section: Section, name: string): void {
+function readRules(section: Section): Rules {
+  const rules = new Rules();
+  rules.issuers = readTexts(section, "issuers");
+  rules.audiences = readTexts(section, "audiences");
+  rules.emails = readTexts(section, "emails");
+  if (section.choice("algorithm", ["RS256", "ES256"]) == 1) rules.algorithm = Algorithm.ES256;
+  rules.clockSkewSec = section.integer("clockSkewSec", 0, 600, 60);
+  rules.maxLifetimeSec = section.integer("maxLifetimeSec", 1, DAY_SEC, 3660);
+  for (let i = 0; i < rules.emails.length; i++) {
+    if (rules.emails[i].length == 1 && rules.emails[i].at(0) == Ascii.Asterisk) rules.anyCaller = true;
+  }
+  if (rules.anyCaller && rules.emails.length > 1)
+    report(section.pathOf("emails"), "has * and others: * allows any caller");
+  return rules;
+}
+
+function readKeySource(section: Section): KeySource {
+  const source = new KeySource();
+  source.cluster = section.text("cluster");
+  source.authority = section.text("authority");
+  source.path = section.text("path");
+  if (source.path.at(0) != Ascii.Slash) report(section.pathOf("path"), "must begin with /");
+  source.cacheSec = section.integer("cacheSec", 1, DAY_SEC, 600);
+  source.maxStaleSec = section.integer("maxStaleSec", 0, 7 * DAY_SEC, 3600);
+  source.cooldownSec = section.integer("cooldownSec", 1, 3600, 30);
+  source.timeoutMs = section.integer("timeoutMs", 1, 60_000, 2000);
+  section.end();
+  return source;
+}
+
+function readTexts(section: Section, name: string): Bytes[] {
   const list = section.list(name, true);
-  let count = 0;
-  while (list.next()) {
-    list.text();
-    count += 1;
-  }
-  if (section.has(name) && count == 0) report(section.pathOf(name), "must not be empty");
+  const texts: Bytes[] = [];
+  while (list.next()) texts.push(list.text());
+  if (section.has(name) && texts.length == 0) report(section.pathOf(name), "must not be empty");
+  return texts;
 }
 
-/**
- * A configuration that asks for validation must not run where nothing validates: it would let everybody in.
- */
-function refuseValidation(section: Section): void {
-  if (section.has("validate"))
-    report(section.pathOf("validate"), "validation of callers is not available in this version");
+/** The validator that `validate` names, or null. */
+function validatorOf(section: Section, validators: Map<string, Validator>): Validator | null {
+  if (!section.has("validate")) return null;
+  const name = section.text("validate").toString();
+  if (validators.has(name)) return validators.get(name);
+  report(section.pathOf("validate"), "names no validator");
+  return null;
+}
+
+/** The name of the header that carries a token. The two of HTTP and Cloud Run are told by identity: in them `Bearer` comes first. */
+function carrierName(section: Section): Bytes {
+  const name = headerName(section, "header");
+  if (name.equals(AUTHORIZATION)) return AUTHORIZATION;
+  return name.equals(SERVERLESS_AUTHORIZATION) ? SERVERLESS_AUTHORIZATION : name;
 }
 
 /** A header name (RFC 9110, section 5.1) in lower case. */

@@ -7,8 +7,10 @@ import { Bytes } from "./host/bytes";
 const enum Grpc {
   InvalidArgument = 3,
   NotFound = 5,
+  PermissionDenied = 7,
   Unimplemented = 12,
   Unavailable = 14,
+  Unauthenticated = 16,
 }
 
 export class ReplyError {
@@ -60,4 +62,108 @@ export const TOKEN_UNAVAILABLE = new ReplyError(
   Grpc.Unavailable,
   "Service Unavailable",
   "The identity token that this request needs could not be obtained.",
+);
+
+export const TOKEN_MISSING = new ReplyError(
+  "token_missing",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "This request needs an identity token, and came without one.",
+);
+
+export const TOKEN_MALFORMED = new ReplyError(
+  "token_malformed",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token is not one signed JWT of a size and form that is accepted here.",
+);
+
+export const TOKEN_ALGORITHM = new ReplyError(
+  "token_algorithm",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token is signed with an algorithm that is not accepted here.",
+);
+
+export const TOKEN_SIGNATURE_REMOVED = new ReplyError(
+  "token_signature_removed",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The signature of the identity token was removed by Cloud Run, which had checked it already.",
+);
+
+export const TOKEN_KEY_UNKNOWN = new ReplyError(
+  "token_key_unknown",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token is signed with a key that is not in the issuer's key set.",
+);
+
+export const TOKEN_SIGNATURE_INVALID = new ReplyError(
+  "token_signature_invalid",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The signature of the identity token does not hold.",
+);
+
+export const TOKEN_EXPIRED = new ReplyError(
+  "token_expired",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token has expired.",
+);
+
+export const TOKEN_NOT_YET_VALID = new ReplyError(
+  "token_not_yet_valid",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token is not valid yet.",
+);
+
+export const TOKEN_ISSUER = new ReplyError(
+  "token_issuer",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token is from an issuer that is not accepted here.",
+);
+
+export const TOKEN_AUDIENCE = new ReplyError(
+  "token_audience",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The identity token is meant for another audience.",
+);
+
+export const TOKEN_CLAIMS = new ReplyError(
+  "token_claims",
+  401,
+  Grpc.Unauthenticated,
+  "Unauthorized",
+  "The claims of the identity token are not well formed, or it lives longer than is accepted here.",
+);
+
+export const CALLER_NOT_ALLOWED = new ReplyError(
+  "caller_not_allowed",
+  403,
+  Grpc.PermissionDenied,
+  "Forbidden",
+  "The caller is not among those that are allowed here.",
+);
+
+export const KEYS_UNAVAILABLE = new ReplyError(
+  "keys_unavailable",
+  503,
+  Grpc.Unavailable,
+  "Service Unavailable",
+  "The keys that identity tokens are checked with could not be obtained.",
 );

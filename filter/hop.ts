@@ -15,6 +15,7 @@ export class Hop extends RootContext {
   private requests: RequestPool | null = null;
   /** The gauge that counts VMs running this configuration; NO_METRIC before the first tick. */
   private running: i32 = NO_METRIC;
+  private begun: bool = false;
 
   onConfigure(configuration: Bytes): bool {
     const config = compile(configuration, this);
@@ -33,16 +34,19 @@ export class Hop extends RootContext {
     const config = this.config;
     const requests = this.requests;
     if (config === null || requests === null) return;
-    if (this.running == NO_METRIC) this.announce(config);
+    if (!this.begun) this.begin(config);
     const nowNs = monotonicNs();
     for (let i = 0; i < config.tokens.length; i++) config.tokens[i].tick(nowNs);
+    for (let i = 0; i < config.keySets.length; i++) config.keySets[i].tick(nowNs);
     if (config.identity.waiting == 0) requests.calm();
   }
 
   /** At the first tick, which comes only where the configuration really runs, and never in a VM that is thrown away. */
-  private announce(config: Config): void {
+  private begin(config: Config): void {
+    this.begun = true;
     this.running = defineRunning(config.hop, config.fingerprint);
     incrementMetric(this.running, 1);
+    for (let i = 0; i < config.keySets.length; i++) config.keySets[i].open();
   }
 
   onDelete(): void {
@@ -50,6 +54,7 @@ export class Hop extends RootContext {
     if (config === null) return;
     incrementMetric(this.running, -1);
     for (let i = 0; i < config.tokens.length; i++) config.tokens[i].close();
+    for (let i = 0; i < config.keySets.length; i++) config.keySets[i].close();
   }
 
   createStream(): StreamContext | null {

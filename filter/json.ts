@@ -62,8 +62,11 @@ export class Json {
   private left: Cursor = new Cursor();
   private right: Cursor = new Cursor();
 
-  /** `nodes`: values and names for which there is room at once; the tape grows up to a bound beyond. */
-  constructor(nodes: i32) {
+  /** `nodes`: values and names for which there is room at once. The tape grows to at most `limit`; a text with more is refused. */
+  constructor(
+    nodes: i32,
+    private limit: i32 = MAX_NODES,
+  ) {
     this.kinds = new StaticArray<u8>(nodes);
     this.starts = new StaticArray<i32>(nodes);
     this.ends = new StaticArray<i32>(nodes);
@@ -294,7 +297,7 @@ export class Json {
 
   private grow(): bool {
     const nodes = max(this.kinds.length * 2, 64);
-    if (nodes > MAX_NODES) return this.fail(JsonError.TooLarge);
+    if (nodes > this.limit) return this.fail(JsonError.TooLarge);
     this.kinds = resized<u8>(this.kinds, nodes);
     this.starts = resized<i32>(this.starts, nodes);
     this.ends = resized<i32>(this.ends, nodes);

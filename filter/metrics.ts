@@ -24,6 +24,8 @@ const WAIT = Bytes.of("hopgate_wait_us");
 const STREAM = Bytes.of("hopgate_stream_us");
 const TOKEN_FETCHES = Bytes.of("hopgate_token_fetches");
 const TOKEN_WAITS = Bytes.of("hopgate_token_waits");
+const VALIDATIONS = Bytes.of("hopgate_validations");
+const KEY_FETCHES = Bytes.of("hopgate_key_fetches");
 const RUNNING = Bytes.of("hopgate_config");
 
 /** Result of a request that was forwarded and answered. */
@@ -33,8 +35,49 @@ export const ABORTED = Bytes.of("aborted");
 /** The backend of requests that no route matched; no name of a configuration has an underscore. */
 export const UNMATCHED = Bytes.of("_unmatched");
 
-/** Distinct results of one backend: `ok`, `aborted` and the error codes. */
+/** Distinct results of one counter: `ok`, `aborted` and the error codes. */
 const MAX_RESULTS: i32 = 24;
+
+/** A counter for each result. It is defined when the result first occurs. */
+export class ResultCounter {
+  private results: StaticArray<Bytes | null> = new StaticArray<Bytes | null>(MAX_RESULTS);
+  private counters: StaticArray<i32> = new StaticArray<i32>(MAX_RESULTS);
+
+  constructor(
+    private name: Bytes,
+    private hop: Bytes,
+    private backend: Bytes | null,
+  ) {}
+
+  /** One more with this result, which must be a constant: it is known again by identity. */
+  count(result: Bytes): void {
+    for (let i = 0; i < MAX_RESULTS; i++) {
+      const known = this.results[i];
+      if (known === result) {
+        incrementMetric(this.counters[i], 1);
+        return;
+      }
+      if (known === null) {
+        this.results[i] = result;
+        this.counters[i] = this.define(result);
+        incrementMetric(this.counters[i], 1);
+        return;
+      }
+    }
+  }
+
+  private define(result: Bytes): i32 {
+    const writer = begin(this.name, this.hop);
+    const backend = this.backend;
+    if (backend !== null) label(writer, BACKEND, backend);
+    return defineMetric(MetricKind.Counter, label(writer, RESULT, result));
+  }
+}
+
+/** Tokens of callers that were checked, by what came of it. */
+export function validationCounter(hop: Bytes): ResultCounter {
+  return new ResultCounter(VALIDATIONS, hop, null);
+}
 
 /**
  * The metrics of one backend at one hop. Each is defined when it is first needed: defining costs several times what recording
@@ -46,29 +89,18 @@ export class BackendMetrics {
   private self: i32 = UNDEFINED;
   private wait: i32 = UNDEFINED;
   private stream: i32 = UNDEFINED;
-  private results: StaticArray<Bytes | null> = new StaticArray<Bytes | null>(MAX_RESULTS);
-  private counters: StaticArray<i32> = new StaticArray<i32>(MAX_RESULTS);
+  private requests: ResultCounter;
 
   constructor(
     private hop: Bytes,
     private backend: Bytes,
-  ) {}
+  ) {
+    this.requests = new ResultCounter(REQUESTS, hop, backend);
+  }
 
-  /** One request more with this result, which must be a constant: it is known again by identity. */
+  /** One request more with this result, which must be a constant. */
   countRequest(result: Bytes): void {
-    for (let i = 0; i < MAX_RESULTS; i++) {
-      const known = this.results[i];
-      if (known === result) {
-        incrementMetric(this.counters[i], 1);
-        return;
-      }
-      if (known === null) {
-        this.results[i] = result;
-        this.counters[i] = defineMetric(MetricKind.Counter, label(this.begin(REQUESTS), RESULT, result));
-        incrementMetric(this.counters[i], 1);
-        return;
-      }
-    }
+    this.requests.count(result);
   }
 
   recordHeaders(totalUs: i64, upstreamUs: i64, waitUs: i64, selfUs: i64): void {
@@ -103,6 +135,11 @@ const UNDEFINED: i32 = NO_METRIC - 1;
 /** Fetches of tokens, by how they ended. Rare, so defined anew each time. */
 export function countTokenFetch(hop: Bytes, result: Bytes): void {
   incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_FETCHES, hop), RESULT, result)), 1);
+}
+
+/** Fetches of key sets, likewise. */
+export function countKeyFetch(hop: Bytes, result: Bytes): void {
+  incrementMetric(defineMetric(MetricKind.Counter, label(begin(KEY_FETCHES, hop), RESULT, result)), 1);
 }
 
 /** Requests that had to wait for a token, by how that ended. */

@@ -13,6 +13,7 @@ export const UPGRADE = Bytes.of("upgrade");
 export const SERVER_TIMING = Bytes.of("server-timing");
 export const CONTENT_TYPE = Bytes.of("content-type");
 export const RETRY_AFTER = Bytes.of("retry-after");
+export const WWW_AUTHENTICATE = Bytes.of("www-authenticate");
 export const METADATA_FLAVOR = Bytes.of("metadata-flavor");
 
 /** What all of our own headers begin with. */

@@ -59,6 +59,18 @@ export class RequestHead {
     return true;
   }
 
+  /** How often `name` occurs; `value` is pointed at the first, or cleared. */
+  findOnly(name: Bytes, value: Bytes): i32 {
+    const pairs = this.pairs;
+    let count = 0;
+    value.clear();
+    pairs.rewind();
+    while (pairs.next()) {
+      if (pairs.name.equals(name) && ++count == 1) look(value, pairs.value);
+    }
+    return count;
+  }
+
   private clear(): void {
     this.authority.clear();
     this.method.clear();

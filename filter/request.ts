@@ -1,18 +1,25 @@
 /**
  * One request at one hop.
  *
- *     Headers ──▶ Forwarded ──▶ Answered
- *        │  ▲         ▲
- *        │  Waiting ──┘ token there
- *        ▼    ▼
- *       Refused ──▶ Answered       Ignored: a bypassed path
+ *     Headers ──▶ WaitingForKeys ──▶ WaitingForToken ──▶ Forwarded ──▶ Answered
+ *        │               │                  │
+ *        └───────────────┴────── or ────────┴──▶ Refused ──▶ Answered       Ignored: a bypassed path
+ *
+ * Either wait is left out where there is nothing to wait for.
  *
  * Every request is sanitised first, whatever becomes of it; what the filter needs of its headers has been read by then.
  */
 import { Ascii } from "./ascii";
 import { Backend, TokenHeader } from "./backend";
 import { Bypass, Config, Expose } from "./config";
-import { HOST_INVALID, ReplyError, ROUTE_UNMATCHED, TOKEN_UNAVAILABLE, UPGRADE_UNSUPPORTED } from "./errors";
+import {
+  HOST_INVALID,
+  KEYS_UNAVAILABLE,
+  ReplyError,
+  ROUTE_UNMATCHED,
+  TOKEN_UNAVAILABLE,
+  UPGRADE_UNSUPPORTED,
+} from "./errors";
 import { HostName } from "./host-name";
 import { Bytes, Writer } from "./host/bytes";
 import { monotonicNs } from "./host/clock";
@@ -39,13 +46,16 @@ import { RequestHead } from "./request-head";
 import { Route } from "./route";
 import { appendTiming, isTiming, MAX_TIMING } from "./timing";
 import { Token } from "./token";
+import { Validator, Verdict } from "./validator";
 import { Waiter } from "./waiting";
 import { RequestPool } from "./request-pool";
 
 const enum Phase {
   Headers,
-  /** Held until the token is there. */
-  Waiting,
+  /** Held until the keys are there that the caller's token is checked with. */
+  WaitingForKeys,
+  /** Held until the token is there that the backend needs. */
+  WaitingForToken,
   Forwarded,
   /** Answered by the filter; the answer is still to pass through the response headers. */
   Refused,
@@ -73,6 +83,9 @@ const timing = new Writer(MAX_TIMING + 512);
 export class Request extends Waiter {
   private phase: Phase = Phase.Headers;
   private backend: Backend;
+  /** Whom the caller must satisfy beside the validator of the hop. */
+  private ofRoute: Validator | null = null;
+  private matched: bool = false;
   private result: Bytes = ABORTED;
   /** The answer may carry `Server-Timing`. */
   private exposed: bool = false;
@@ -105,8 +118,13 @@ export class Request extends Waiter {
     if (!found) return this.refuse(HOST_INVALID);
     const route = config.hosts.find(config.matchService ? service : host.name);
     if (route === null && config.rejectUnmatched) return this.refuse(ROUTE_UNMATCHED);
+    if (route !== null) {
+      this.matched = true;
+      this.backend = route.choose(this.keyFor(route));
+      if (route.validator !== config.validator) this.ofRoute = route.validator;
+    }
     stamp(config.hop, config.edge);
-    return route === null ? this.forward() : this.follow(route);
+    return this.admit(true);
   }
 
   /** Every hop takes away what only hops may say about identity and routing; an edge, everything that looks like ours. */
@@ -117,9 +135,47 @@ export class Request extends Waiter {
     }
   }
 
-  private follow(route: Route): Action {
-    const backend = route.choose(this.keyFor(route));
-    this.backend = backend;
+  /** Lets the caller in if everybody who is to check it is satisfied. Run once more when a request was held for keys. */
+  private admit(mayHold: bool): Action {
+    const ofHop = this.config.validator;
+    const ofRoute = this.ofRoute;
+    if (ofHop !== null && !this.satisfies(ofHop, mayHold)) return Action.Pause;
+    if (ofRoute !== null && !this.satisfies(ofRoute, mayHold)) return Action.Pause;
+    // Only now is anything changed: whoever is asked again must find what it found before.
+    if (ofHop !== null && !this.introduce(ofHop)) return this.refuse(KEYS_UNAVAILABLE);
+    if (ofRoute !== null && !this.introduce(ofRoute)) return this.refuse(KEYS_UNAVAILABLE);
+    return this.matched ? this.follow() : this.forward();
+  }
+
+  /** False: the request is refused, or held. */
+  private satisfies(validator: Validator, mayHold: bool): bool {
+    const nowNs = mayHold ? this.startNs : monotonicNs();
+    const verdict = validator.check(head, nowNs);
+    if (verdict == Verdict.Accepted) return true;
+    const keys = validator.keys;
+    if (verdict == Verdict.KeysWanted) {
+      if (mayHold && keys.hold(this, nowNs)) {
+        this.phase = Phase.WaitingForKeys;
+        this.pool.hurry();
+        return false;
+      }
+      validator.giveUp();
+    }
+    this.refuse(validator.reason, validator.reason === KEYS_UNAVAILABLE ? keys.retryAfterSec(nowNs) : 0);
+    return false;
+  }
+
+  /** Tells those behind who calls, and takes the caller's token away where it is not theirs to see. False: the host refuses. */
+  private introduce(validator: Validator): bool {
+    const caller = validator.caller;
+    if (caller.length > 0 && replaceHeader(HeaderMap.Request, OWN_CALLER, caller) != Status.Ok) return false;
+    if (validator.forwards) return true;
+    if (validator.carrier === AUTHORIZATION) this.hasAuthorization = false;
+    return removeHeader(HeaderMap.Request, validator.carrier) == Status.Ok;
+  }
+
+  private follow(): Action {
+    const backend = this.backend;
     replaceHeader(HeaderMap.Request, OWN_BACKEND, backend.name);
     const authority = backend.authority;
     if (authority !== null) {
@@ -145,27 +201,33 @@ export class Request extends Waiter {
       return this.refuse(TOKEN_UNAVAILABLE);
     }
     if (token === null) return this.forward();
-    if (token.isUsable(this.startNs) || token.adoptShared(this.startNs)) {
+    const nowNs = this.waitNs == 0 ? this.startNs : monotonicNs();
+    if (token.isUsable(nowNs) || token.adoptShared(nowNs)) {
       return this.attach(token) ? this.forward() : this.refuse(TOKEN_UNAVAILABLE);
     }
-    if (!token.hold(this, this.startNs)) return this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(this.startNs));
-    this.phase = Phase.Waiting;
+    if (!token.hold(this, nowNs)) return this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(nowNs));
+    this.phase = Phase.WaitingForToken;
     this.pool.hurry();
     return Action.Pause;
   }
 
-  onTokenSettled(available: bool): void {
+  onSettled(available: bool): void {
     if (setEffectiveContext(this.id) != Status.Ok) return;
     const nowNs = monotonicNs();
-    this.waitNs = nowNs - this.startNs;
+    this.waitNs += nowNs - this.heldSinceNs;
+    const goesOn = this.phase == Phase.WaitingForKeys ? this.goOnWithKeys() : this.goOnWithToken(available, nowNs);
+    if (goesOn == Action.Continue) continueRequest();
+  }
+
+  private goOnWithKeys(): Action {
+    this.phase = Phase.Headers;
+    return head.read() ? this.admit(false) : this.refuse(KEYS_UNAVAILABLE);
+  }
+
+  private goOnWithToken(available: bool, nowNs: i64): Action {
     const token = this.backend.token;
-    if (token === null) return;
-    if (available && token.isUsable(nowNs) && this.attach(token)) {
-      this.forward();
-      continueRequest();
-    } else {
-      this.refuse(TOKEN_UNAVAILABLE, token.retryAfterSec(nowNs));
-    }
+    if (token !== null && available && token.isUsable(nowNs) && this.attach(token)) return this.forward();
+    return this.refuse(TOKEN_UNAVAILABLE, token === null ? 0 : token.retryAfterSec(nowNs));
   }
 
   /** False if the host does not take the header: then the request must not go on. */
@@ -229,8 +291,7 @@ export class Request extends Waiter {
   }
 
   onDelete(): void {
-    const token = this.backend.token;
-    if (token !== null) token.abandon(this);
+    if (this.leave()) this.config.identity.waiting -= 1;
     if (this.phase != Phase.Ignored && this.phase != Phase.Headers) {
       this.backend.metrics.countRequest(this.result);
       this.backend.metrics.recordStream((monotonicNs() - this.startNs) / 1000);
@@ -242,6 +303,8 @@ export class Request extends Waiter {
   reset(): void {
     this.phase = Phase.Headers;
     this.backend = this.config.unmatched;
+    this.ofRoute = null;
+    this.matched = false;
     this.result = ABORTED;
     this.exposed = false;
     this.waitNs = 0;

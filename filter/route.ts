@@ -3,6 +3,7 @@ import { Ascii } from "./ascii";
 import { Backend } from "./backend";
 import { avalanche, FNV_OFFSET, FNV_PRIME, hash } from "./hash";
 import { Bytes } from "./host/bytes";
+import { Validator } from "./validator";
 
 /** One share of a route: it takes the draws below `upTo` that the arms before it did not. */
 export class Arm {
@@ -20,6 +21,8 @@ export class Route {
     readonly sticky: Bytes | null,
     /** Makes the draws of hops and routes independent of each other. Of the route itself, not of its place among others. */
     private salt: u32,
+    /** Whom callers of this route must satisfy; null: nobody. */
+    readonly validator: Validator | null = null,
   ) {}
 
   /** The backend for a request: always the same one for the same `key`. */

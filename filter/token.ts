@@ -94,7 +94,7 @@ export class Token extends HttpCallback {
   }
 
   /**
-   * Holds a request until the token is there; `onTokenSettled` says how that ended. False if it must be refused instead: too
+   * Holds a request until the token is there; `onSettled` says how that ended. False if it must be refused instead: too
    * many wait, or the last fetch failed and the next is not due.
    */
   hold(waiter: Waiter, nowNs: i64): bool {
@@ -104,13 +104,6 @@ export class Token extends HttpCallback {
     this.waiters.add(waiter);
     identity.waiting += 1;
     return true;
-  }
-
-  /** A request went away: if it was held, it waits no more. */
-  abandon(waiter: Waiter): void {
-    if (waiter.list !== this.waiters) return;
-    this.waiters.remove(waiter);
-    this.identity.waiting -= 1;
   }
 
   /** Seconds until it is worth asking again, at least 1. */
@@ -256,7 +249,7 @@ export class Token extends HttpCallback {
     for (let waiter = this.waiters.takeSince(sinceNs); waiter !== null; waiter = this.waiters.takeSince(sinceNs)) {
       this.identity.waiting -= 1;
       count += 1;
-      waiter.onTokenSettled(available);
+      waiter.onSettled(available);
     }
     countTokenWaits(this.identity.hop, available ? WAIT_RELEASED : WAIT_REFUSED, count);
   }

@@ -1,4 +1,4 @@
-/** Requests that are held until a token is there. */
+/** Requests that are held until something is there: a token to send, or the keys to check one with. */
 import { StreamContext } from "./host/context";
 
 /** A request that can be held. */
@@ -10,8 +10,16 @@ export abstract class Waiter extends StreamContext {
   /** Monotonic time since when it has been held. */
   heldSinceNs: i64 = 0;
 
+  /** Stops waiting; false if it does not wait. */
+  leave(): bool {
+    const list = this.list;
+    if (list === null) return false;
+    list.remove(this);
+    return true;
+  }
+
   /** The wait is over: go on if `available`, else refuse the request. Called once, after it has left the list. */
-  abstract onTokenSettled(available: bool): void;
+  abstract onSettled(available: bool): void;
 }
 
 /** First in, first out; a request that goes away leaves from wherever it stands. */

@@ -58,6 +58,10 @@ export declare function proxyRemoveHeader(map: i32, name: usize, nameSize: i32):
 export declare function proxyGetProperty(path: usize, pathSize: i32, dataOut: usize, sizeOut: usize): i32;
 
 // @ts-ignore: decorator
+@external("env", "proxy_set_property")
+export declare function proxySetProperty(path: usize, pathSize: i32, value: usize, valueSize: i32): i32;
+
+// @ts-ignore: decorator
 @external("env", "proxy_continue_stream")
 export declare function proxyContinueStream(direction: i32): i32;
 

@@ -198,3 +198,10 @@ export function read64(bytes: Bytes, index: i32): i64 {
 export function read32(bytes: Bytes, index: i32): i32 {
   return index >= 0 && index <= bytes.length - 4 ? load<i32>(bytes.pointer + index) : -1;
 }
+
+/** FNV-1a, 64 bits, never 0: to tell contents apart, not to secure them. */
+export function hash64(bytes: Bytes, salt: u64 = 0): u64 {
+  let hash: u64 = 0xcbf2_9ce4_8422_2325 ^ salt;
+  for (let i = 0; i < bytes.length; i++) hash = (hash ^ bytes.at(i)) * 0x0000_0100_0000_01b3;
+  return hash == 0 ? 1 : hash;
+}

@@ -1,6 +1,6 @@
 /** Counters, gauges and histograms of the host's statistics. Envoy puts `wasmcustom.` before every name. */
 import { proxyDefineMetric, proxyIncrementMetric, proxyRecordMetric } from "./abi";
-import { Bytes } from "./bytes";
+import { Bytes, hash64 } from "./bytes";
 import { collectLater } from "./memory";
 import { Status } from "./status";
 
@@ -78,11 +78,4 @@ function grow(): void {
     ids[slot] = oldIds[i];
   }
   collectLater();
-}
-
-/** FNV-1a, 64 bits, never 0. */
-function hash64(name: Bytes, kind: MetricKind): u64 {
-  let hash: u64 = 0xcbf2_9ce4_8422_2325 ^ (<u64>kind);
-  for (let i = 0; i < name.length; i++) hash = (hash ^ name.at(i)) * 0x0000_0100_0000_01b3;
-  return hash == 0 ? 1 : hash;
 }

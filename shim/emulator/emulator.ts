@@ -191,6 +191,11 @@ export class Emulator {
     return this.#process.clusters;
   }
 
+  /** Whether verify_signature really verifies from now on. */
+  set signatures(check: SignatureCheck) {
+    this.#process.signatures = check;
+  }
+
   #threads(): Thread[] {
     return [this.#main, ...this.#workers];
   }

@@ -33,7 +33,7 @@ export class Process {
   readonly clock: Clock;
   readonly vmId: string;
   readonly vmConfiguration: Buffer;
-  readonly signatures: SignatureCheck;
+  signatures: SignatureCheck;
   readonly clusters: Map<string, ClusterState>;
   readonly properties: Map<string, string>;
   readonly sharedData = new SharedData();

@@ -303,8 +303,11 @@ describe("refused, naming path and reason", () => {
     ],
     [set("backends.kb.token.audience", "a".repeat(1025)), "backends.kb.token.audience: must have at most 1024 bytes"],
     // Not in this version.
-    [set("validate", "google"), "validate: validation of callers is not available in this version"],
-    [set("routes.0.validate", "google"), "routes[0].validate: validation of callers is not available in this version"],
+    [set("validate", "gogle"), "validate: names no validator"],
+    [
+      set("validators.google.emails", ["*", "a@b.example"]),
+      "validators.google.emails: has * and others: * allows any caller",
+    ],
     [set("routes.0.validate", "gogle"), "routes[0].validate: names no validator"],
     [set("identity.mode", "impersonate"), "identity.mode: impersonate is not available in this version"],
     // What is no object.
