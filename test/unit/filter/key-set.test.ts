@@ -124,7 +124,7 @@ describe("the fetch of a key set", () => {
 
   test.each(["missing", "no-endpoints"] as const)("without a cluster to ask (%s) is tried again", async (state) => {
     const clusters = { [METADATA]: "ok", ...(state === "missing" ? {} : { [JWKS]: state }) } as const;
-    const proxy = await startValidator(checking(), { clusters: clusters as never });
+    const proxy = await startValidator(checking(), { clusters: clusters });
     expect(outcome(call(proxy))).toBe("keys_unavailable");
     proxy.clusters.set(JWKS, "ok");
     serve(proxy, 2000);
