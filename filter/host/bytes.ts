@@ -16,12 +16,20 @@ export class Bytes {
     public length: i32,
   ) {}
 
-  /** The UTF-8 bytes of `text`. Allocates: for constants and for the time of configuration. */
+  /**
+   * The UTF-8 bytes of `text`. Allocates: for constants and for the time of configuration. Where `text` is a literal, the compiler
+   * puts a `literal` in the place of the call (asconfig.literals.js).
+   */
   static of(text: string): Bytes {
     const size = String.UTF8.byteLength(text);
     const owner = new StaticArray<u8>(size);
     String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, changetype<usize>(owner));
     return new Bytes(owner, 0, size);
+  }
+
+  /** A window on the literals of the program. */
+  static literal(start: i32, length: i32): Bytes {
+    return new Bytes(LITERALS, start, length);
   }
 
   static empty(): Bytes {
@@ -106,7 +114,10 @@ export function windows(count: i32): StaticArray<Bytes> {
   return array;
 }
 
-const NOTHING = new StaticArray<u8>(0);
+const NOTHING: StaticArray<u8> = [];
+
+/** What the program has in `Bytes.of("…")`, in UTF-8; filled in by asconfig.literals.js. */
+const LITERALS: StaticArray<u8> = [];
 
 /** `byte` with `A` to `Z` in lower case; anything else (-1 too) as it is. */
 // @ts-ignore: decorator

@@ -75,6 +75,7 @@ function fingerprint(source: string, flags: readonly string[]): string {
   const folder = join(ROOT, "filter", "host");
   for (const file of readdirSync(folder).sort())
     hash.update(relative(ROOT, file)).update(readFileSync(join(folder, file)));
+  hash.update(readFileSync(join(ROOT, "asconfig.literals.js")));
   return hash.digest("hex").slice(0, 32);
 }
 

@@ -46,6 +46,12 @@ describe("the filter's module, compiled as `npm run build` compiles it", () => {
     expect(wasm.byteLength).toBeLessThanOrEqual(MAX_SIZE_BYTES);
   });
 
+  it("has its texts in UTF-8, and none a second time in the compiler's UTF-16", () => {
+    const module = Buffer.from(wasm);
+    expect(module.includes("token_signature_removed", "utf8")).toBe(true);
+    expect(module.includes("token_signature_removed", "utf16le")).toBe(false);
+  });
+
   it("exports the callbacks that the filter needs, and no more", async () => {
     const names = WebAssembly.Module.exports(await WebAssembly.compile(wasm)).map(({ name }) => name);
     expect(names.sort()).toEqual([...EXPORTS].sort());
