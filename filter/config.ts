@@ -16,6 +16,7 @@ import { clearProblem, decode, List, report, Section } from "./section";
 import { Algorithm } from "./algorithm";
 import { Rules } from "./claims";
 import { KeySet, KeySource } from "./key-set";
+import { NameTable } from "./name-table";
 import { AUTHORIZATION, SERVERLESS_AUTHORIZATION } from "./names";
 import { knowsTheAnswer } from "./signature";
 import { Token } from "./token";
@@ -77,125 +78,123 @@ export function compile(text: Bytes, root: RootContext): Config {
   clearProblem();
   const json = new Json(1024);
   if (!json.parse(text)) {
-    report("", describe(json.error) + " at byte " + json.errorAt.toString());
+    const what = new Writer(128).append(describe(json.error)).append(Bytes.of(" at byte ")).appendInteger(json.errorAt);
+    report(Bytes.empty(), what);
     return new Config(Bytes.empty(), root);
   }
-  const top = new Section(json, 0, "");
-  const hop = top.text("hop");
-  if (hop.length > 0 && !isName(hop)) report("hop", "must be 1 to 63 of a-z, 0-9 and -");
+  const top = new Section(json, 0, Bytes.empty());
+  const hop = top.text(Bytes.of("hop"));
+  if (hop.length > 0 && !isName(hop)) report(Bytes.of("hop"), Bytes.of("must be 1 to 63 of a-z, 0-9 and -"));
   const config = new Config(hop, root);
   config.fingerprint = fingerprint(text);
-  config.edge = top.flag("edge", false);
-  config.matchService = top.choice("match", ["authority", "service"]) == 1;
-  config.rejectUnmatched = top.choice("unmatched", ["pass", "reject"]) == 1;
+  config.edge = top.flag(Bytes.of("edge"), false);
+  config.matchService = top.choice(Bytes.of("match"), Bytes.of("authority, service")) == 1;
+  config.rejectUnmatched = top.choice(Bytes.of("unmatched"), Bytes.of("pass, reject")) == 1;
   readIdentity(top, config.identity);
-  const validators = readValidators(top.section("validators", false), config);
+  const validators = readValidators(top.section(Bytes.of("validators"), false), config);
   config.validator = validatorOf(top, validators);
-  const backends = readBackends(top.section("backends", true), config);
-  readRoutes(top.list("routes", true), config, backends, validators);
-  readBypass(top.list("bypass", false), config);
-  readTiming(top.section("timing", false), config);
-  if (config.tokens.length > 0 && !top.has("identity")) report("identity", "is required where a backend has a token");
+  const backends = readBackends(top.section(Bytes.of("backends"), true), config);
+  readRoutes(top.list(Bytes.of("routes"), true), config, backends, validators);
+  readBypass(top.list(Bytes.of("bypass"), false), config);
+  readTiming(top.section(Bytes.of("timing"), false), config);
+  if (config.tokens.length > 0 && !top.has(Bytes.of("identity")))
+    report(Bytes.of("identity"), Bytes.of("is required where a backend has a token"));
   top.end();
   return config;
 }
 
-function describe(error: JsonError): string {
+function describe(error: JsonError): Bytes {
   switch (error) {
     case JsonError.Empty:
-      return "is empty";
+      return Bytes.of("is empty");
     case JsonError.TooDeep:
-      return "is nested deeper than 16 levels";
+      return Bytes.of("is nested deeper than 16 levels");
     case JsonError.TooLarge:
-      return "has too many values";
+      return Bytes.of("has too many values");
     case JsonError.DuplicateName:
-      return "has a duplicate name";
+      return Bytes.of("has a duplicate name");
     case JsonError.InvalidText:
-      return "has text that is not valid UTF-8 or a wrong escape";
+      return Bytes.of("has text that is not valid UTF-8 or a wrong escape");
     default:
-      return "is not valid JSON";
+      return Bytes.of("is not valid JSON");
   }
 }
 
 function readIdentity(top: Section, identity: Identity): void {
-  const section = top.section("identity", false);
-  const mode = section.choice("mode", ["metadata", "impersonate", "off"]);
-  if (mode == 1) report("identity.mode", "impersonate is not available in this version");
+  const section = top.section(Bytes.of("identity"), false);
+  const mode = section.choice(Bytes.of("mode"), Bytes.of("metadata, impersonate, off"));
+  if (mode == 1) report(section.pathOf(Bytes.of("mode")), Bytes.of("impersonate is not available in this version"));
   if (mode == 2) identity.mode = IdentityMode.Off;
-  if (section.has("cluster")) identity.cluster = section.text("cluster");
-  identity.timeoutMs = section.integer("timeoutMs", 1, 60_000, identity.timeoutMs);
-  identity.refreshBeforeSec = section.integer("refreshBeforeSec", 1, 3_000, identity.refreshBeforeSec);
-  identity.maxWaiters = section.integer("maxWaiters", 1, 100_000, identity.maxWaiters);
-  if (section.has("impersonate")) {
-    const impersonate = section.section("impersonate", true);
-    impersonate.text("serviceAccount");
-    impersonate.text("cluster");
-    impersonate.text("authority");
+  if (section.has(Bytes.of("cluster"))) identity.cluster = section.text(Bytes.of("cluster"));
+  identity.timeoutMs = section.integer(Bytes.of("timeoutMs"), 1, 60_000, identity.timeoutMs);
+  identity.refreshBeforeSec = section.integer(Bytes.of("refreshBeforeSec"), 1, 3_000, identity.refreshBeforeSec);
+  identity.maxWaiters = section.integer(Bytes.of("maxWaiters"), 1, 100_000, identity.maxWaiters);
+  if (section.has(Bytes.of("impersonate"))) {
+    const impersonate = section.section(Bytes.of("impersonate"), true);
+    impersonate.text(Bytes.of("serviceAccount"));
+    impersonate.text(Bytes.of("cluster"));
+    impersonate.text(Bytes.of("authority"));
     impersonate.end();
   }
   section.end();
 }
 
-function readBackends(section: Section, config: Config): Map<string, Backend> {
-  const backends = new Map<string, Backend>();
-  const tokens = new Map<string, Token>();
+function readBackends(section: Section, config: Config): NameTable<Backend> {
+  const backends = new NameTable<Backend>();
+  const tokens = new NameTable<Token>();
   for (let node = section.firstName(); node >= 0; node = section.nextName(node)) {
     const name = decode(section.json, node);
-    const key = name.toString();
-    const fields = new Section(section.json, node + 1, section.pathOf(key));
-    if (!isName(name)) report(fields.path, "the name of a backend must be 1 to 63 of a-z, 0-9 and -");
+    const fields = new Section(section.json, node + 1, section.pathOf(name));
+    if (!isName(name)) report(fields.path, Bytes.of("the name of a backend must be 1 to 63 of a-z, 0-9 and -"));
     const backend = new Backend(name, new BackendMetrics(config.hop, name));
-    backend.through = fields.has("through");
-    if (backend.through && !isName(fields.text("through")))
-      report(fields.pathOf("through"), "must be the name of a hop");
-    if (fields.has("authority")) backend.authority = fields.text("authority");
-    if (fields.has("token")) readToken(fields.section("token", true), backend, config, tokens);
+    backend.through = fields.has(Bytes.of("through"));
+    if (backend.through && !isName(fields.text(Bytes.of("through"))))
+      report(fields.pathOf(Bytes.of("through")), Bytes.of("must be the name of a hop"));
+    if (fields.has(Bytes.of("authority"))) backend.authority = fields.text(Bytes.of("authority"));
+    if (fields.has(Bytes.of("token"))) readToken(fields.section(Bytes.of("token"), true), backend, config, tokens);
     fields.end();
-    backends.set(key, backend);
+    backends.add(name, backend);
   }
   return backends;
 }
 
-function readToken(section: Section, backend: Backend, config: Config, tokens: Map<string, Token>): void {
-  const audience = section.text("audience");
-  const header = section.choice("header", ["auto", "authorization", "x-serverless-authorization"]);
+function readToken(section: Section, backend: Backend, config: Config, tokens: NameTable<Token>): void {
+  const audience = section.text(Bytes.of("audience"));
+  const header = section.choice(Bytes.of("header"), Bytes.of("auto, authorization, x-serverless-authorization"));
   section.end();
-  if (audience.length > 1024) report(section.pathOf("audience"), "must have at most 1024 bytes");
+  if (audience.length > 1024) report(section.pathOf(Bytes.of("audience")), Bytes.of("must have at most 1024 bytes"));
   backend.wantsToken = true;
   if (config.identity.mode == IdentityMode.Off) return;
-  const key = audience.toString();
-  if (!tokens.has(key)) {
-    const token = new Token(audience, config.identity);
-    tokens.set(key, token);
+  let token = tokens.get(audience);
+  if (token === null) {
+    token = new Token(audience, config.identity);
+    tokens.add(audience, token);
     config.tokens.push(token);
   }
-  backend.token = tokens.get(key);
+  backend.token = token;
   if (header == 1) backend.tokenHeader = TokenHeader.Authorization;
   if (header == 2) backend.tokenHeader = TokenHeader.ServerlessAuthorization;
 }
 
-function readRoutes(
-  list: List,
-  config: Config,
-  backends: Map<string, Backend>,
-  validators: Map<string, Validator>,
-): void {
+function readRoutes(list: List, config: Config, backends: NameTable<Backend>, validators: NameTable<Validator>): void {
   while (list.next()) {
     const section = list.section();
     const arms = readArms(section, backends);
-    const sticky = section.has("sticky") ? headerName(section, "sticky") : null;
+    const sticky = section.has(Bytes.of("sticky")) ? headerName(section, Bytes.of("sticky")) : null;
     const validator = validatorOf(section, validators);
-    const open = section.has("open") ? section.text("open").length > 0 : false;
-    if (open && validator !== null) report(section.pathOf("open"), "cannot stand beside validate");
+    const open = section.has(Bytes.of("open")) ? section.text(Bytes.of("open")).length > 0 : false;
+    if (open && validator !== null) report(section.pathOf(Bytes.of("open")), Bytes.of("cannot stand beside validate"));
     const isChecked = validator !== null || config.validator !== null;
     if (config.edge && !open && !isChecked && injects(arms)) {
       report(
         section.path,
-        "injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
+        Bytes.of(
+          "injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
+        ),
       );
     }
     const route = new Route(StaticArray.fromArray(arms), sticky, saltOf(section, config.hop), validator);
-    readHosts(section.list("hosts", true), config, route, section);
+    readHosts(section.list(Bytes.of("hosts"), true), config, route, section);
     section.end();
   }
 }
@@ -208,26 +207,27 @@ function injects(arms: Arm[]): bool {
   return false;
 }
 
-function readArms(section: Section, backends: Map<string, Backend>): Arm[] {
+function readArms(section: Section, backends: NameTable<Backend>): Arm[] {
   const arms: Arm[] = [];
-  const list = section.list("to", true);
+  const list = section.list(Bytes.of("to"), true);
   let sum = 0;
   while (list.next()) {
     const fields = list.section();
-    const name = fields.text("backend").toString();
-    sum += fields.has("weight") ? fields.integer("weight", 0, 100, 0) : 100;
+    const backend = backends.get(fields.text(Bytes.of("backend")));
+    sum += fields.has(Bytes.of("weight")) ? fields.integer(Bytes.of("weight"), 0, 100, 0) : 100;
     fields.end();
-    if (!backends.has(name)) report(fields.pathOf("backend"), "names no backend");
-    else if (arms.length == 100) report(list.path, "a route has at most 100 arms");
-    else arms.push(new Arm(backends.get(name), sum));
+    if (backend === null) report(fields.pathOf(Bytes.of("backend")), Bytes.of("names no backend"));
+    else if (arms.length == 100) report(list.path, Bytes.of("a route has at most 100 arms"));
+    else arms.push(new Arm(backend, sum));
   }
-  if (section.has("to") && sum != 100) report(section.pathOf("to"), "the weights must sum to 100");
+  if (section.has(Bytes.of("to")) && sum != 100)
+    report(section.pathOf(Bytes.of("to")), Bytes.of("the weights must sum to 100"));
   return arms;
 }
 
 /** Of the first host: a session stays on its arm when other routes come and go. */
 function saltOf(section: Section, hop: Bytes): u32 {
-  const hosts = section.list("hosts", true);
+  const hosts = section.list(Bytes.of("hosts"), true);
   return hosts.next() ? hash(normalised(hosts.text()), hash(hop)) : 0;
 }
 
@@ -239,12 +239,12 @@ function readHosts(list: List, config: Config, route: Route, section: Section): 
     const wildcard = host.at(0) == Ascii.Asterisk && host.at(1) == Ascii.Dot;
     const name = Bytes.empty();
     name.point(host, wildcard ? 2 : 0, host.length);
-    if (!isConfiguredName(name)) report(list.path, "is not a valid host name");
+    if (!isConfiguredName(name)) report(list.path, Bytes.of("is not a valid host name"));
     else if (!(wildcard ? config.hosts.addWildcard(name, route) : config.hosts.addExact(name, route))) {
-      report(list.path, "is listed twice");
+      report(list.path, Bytes.of("is listed twice"));
     }
   }
-  if (count == 0) report(section.pathOf("hosts"), "must list a host");
+  if (count == 0) report(section.pathOf(Bytes.of("hosts")), Bytes.of("must list a host"));
 }
 
 /** In lower case, without one trailing dot. */
@@ -258,111 +258,112 @@ function normalised(host: Bytes): Bytes {
 function readBypass(list: List, config: Config): void {
   while (list.next()) {
     const section = list.section();
-    const path = section.text("path");
+    const path = section.text(Bytes.of("path"));
     if (path.length > 0 && (path.at(0) != Ascii.Slash || path.indexOf(Ascii.Question) >= 0)) {
-      report(section.pathOf("path"), "must begin with / and have no query");
+      report(section.pathOf(Bytes.of("path")), Bytes.of("must begin with / and have no query"));
     }
     const hosts: Bytes[] = [];
-    const names = section.list("hosts", false);
+    const names = section.list(Bytes.of("hosts"), false);
     while (names.next()) {
       const host = normalised(names.text());
-      if (!isConfiguredName(host)) report(names.path, "is not a valid host name");
+      if (!isConfiguredName(host)) report(names.path, Bytes.of("is not a valid host name"));
       hosts.push(host);
     }
     section.end();
-    if (config.bypass.length == 64) report(list.path, "at most 64 paths can be bypassed");
+    if (config.bypass.length == 64) report(list.path, Bytes.of("at most 64 paths can be bypassed"));
     else config.bypass.push(new Bypass(path, hosts));
   }
 }
 
 function readTiming(section: Section, config: Config): void {
-  const expose = section.choice("expose", ["never", "always", "trace"]);
+  const expose = section.choice(Bytes.of("expose"), Bytes.of("never, always, trace"));
   if (expose == 1) config.expose = Expose.Always;
   if (expose == 2) config.expose = Expose.Trace;
-  if (section.has("key")) config.traceKey = section.text("key");
+  if (section.has(Bytes.of("key"))) config.traceKey = section.text(Bytes.of("key"));
   section.end();
 }
 
-function readValidators(section: Section, config: Config): Map<string, Validator> {
-  const validators = new Map<string, Validator>();
+function readValidators(section: Section, config: Config): NameTable<Validator> {
+  const validators = new NameTable<Validator>();
   const results = validationCounter(config.hop);
   for (let node = section.firstName(); node >= 0; node = section.nextName(node)) {
-    const name = decode(section.json, node).toString();
+    const name = decode(section.json, node);
     const fields = new Section(section.json, node + 1, section.pathOf(name));
     const rules = readRules(fields);
-    const header = fields.has("header") ? carrierName(fields) : null;
-    const forward = fields.flag("forward", true);
-    const keys = new KeySet(readKeySource(fields.section("jwks", true)), rules.algorithm, config.identity);
+    const header = fields.has(Bytes.of("header")) ? carrierName(fields) : null;
+    const forward = fields.flag(Bytes.of("forward"), true);
+    const keys = new KeySet(readKeySource(fields.section(Bytes.of("jwks"), true)), rules.algorithm, config.identity);
     fields.end();
-    if (!knowsTheAnswer(rules.algorithm)) report(fields.path, "this proxy cannot check signatures of its algorithm");
+    if (!knowsTheAnswer(rules.algorithm))
+      report(fields.path, Bytes.of("this proxy cannot check signatures of its algorithm"));
     config.keySets.push(keys);
-    validators.set(name, new Validator(rules, keys, header, forward, results));
+    validators.add(name, new Validator(rules, keys, header, forward, results));
   }
   return validators;
 }
 
 function readRules(section: Section): Rules {
   const rules = new Rules();
-  rules.issuers = readTexts(section, "issuers");
-  rules.audiences = readTexts(section, "audiences");
-  rules.emails = readTexts(section, "emails");
-  if (section.choice("algorithm", ["RS256", "ES256"]) == 1) rules.algorithm = Algorithm.ES256;
-  rules.clockSkewSec = section.integer("clockSkewSec", 0, 600, 60);
-  rules.maxLifetimeSec = section.integer("maxLifetimeSec", 1, DAY_SEC, 3660);
+  rules.issuers = readTexts(section, Bytes.of("issuers"));
+  rules.audiences = readTexts(section, Bytes.of("audiences"));
+  rules.emails = readTexts(section, Bytes.of("emails"));
+  if (section.choice(Bytes.of("algorithm"), Bytes.of("RS256, ES256")) == 1) rules.algorithm = Algorithm.ES256;
+  rules.clockSkewSec = section.integer(Bytes.of("clockSkewSec"), 0, 600, 60);
+  rules.maxLifetimeSec = section.integer(Bytes.of("maxLifetimeSec"), 1, DAY_SEC, 3660);
   for (let i = 0; i < rules.emails.length; i++) {
     if (rules.emails[i].length == 1 && rules.emails[i].at(0) == Ascii.Asterisk) rules.anyCaller = true;
   }
   if (rules.anyCaller && rules.emails.length > 1)
-    report(section.pathOf("emails"), "has * and others: * allows any caller");
+    report(section.pathOf(Bytes.of("emails")), Bytes.of("has * and others: * allows any caller"));
   return rules;
 }
 
 function readKeySource(section: Section): KeySource {
   const source = new KeySource();
-  source.cluster = section.text("cluster");
-  source.authority = section.text("authority");
-  source.path = section.text("path");
-  if (source.path.at(0) != Ascii.Slash) report(section.pathOf("path"), "must begin with /");
-  source.cacheSec = section.integer("cacheSec", 1, DAY_SEC, 600);
-  source.maxStaleSec = section.integer("maxStaleSec", 0, 7 * DAY_SEC, 3600);
-  source.cooldownSec = section.integer("cooldownSec", 1, 3600, 30);
-  source.timeoutMs = section.integer("timeoutMs", 1, 60_000, 2000);
+  source.cluster = section.text(Bytes.of("cluster"));
+  source.authority = section.text(Bytes.of("authority"));
+  source.path = section.text(Bytes.of("path"));
+  if (source.path.at(0) != Ascii.Slash) report(section.pathOf(Bytes.of("path")), Bytes.of("must begin with /"));
+  source.cacheSec = section.integer(Bytes.of("cacheSec"), 1, DAY_SEC, 600);
+  source.maxStaleSec = section.integer(Bytes.of("maxStaleSec"), 0, 7 * DAY_SEC, 3600);
+  source.cooldownSec = section.integer(Bytes.of("cooldownSec"), 1, 3600, 30);
+  source.timeoutMs = section.integer(Bytes.of("timeoutMs"), 1, 60_000, 2000);
   section.end();
   return source;
 }
 
-function readTexts(section: Section, name: string): Bytes[] {
+function readTexts(section: Section, name: Bytes): Bytes[] {
   const list = section.list(name, true);
   const texts: Bytes[] = [];
   while (list.next()) texts.push(list.text());
-  if (section.has(name) && texts.length == 0) report(section.pathOf(name), "must not be empty");
+  if (section.has(name) && texts.length == 0) report(section.pathOf(name), Bytes.of("must not be empty"));
   return texts;
 }
 
 /** The validator that `validate` names, or null. */
-function validatorOf(section: Section, validators: Map<string, Validator>): Validator | null {
-  if (!section.has("validate")) return null;
-  const name = section.text("validate").toString();
-  if (validators.has(name)) return validators.get(name);
-  report(section.pathOf("validate"), "names no validator");
-  return null;
+function validatorOf(section: Section, validators: NameTable<Validator>): Validator | null {
+  if (!section.has(Bytes.of("validate"))) return null;
+  const validator = validators.get(section.text(Bytes.of("validate")));
+  if (validator === null) report(section.pathOf(Bytes.of("validate")), Bytes.of("names no validator"));
+  return validator;
 }
 
 /** The name of the header that carries a token. The two of HTTP and Cloud Run are told by identity: in them `Bearer` comes first. */
 function carrierName(section: Section): Bytes {
-  const name = headerName(section, "header");
+  const name = headerName(section, Bytes.of("header"));
   if (name.equals(AUTHORIZATION)) return AUTHORIZATION;
   return name.equals(SERVERLESS_AUTHORIZATION) ? SERVERLESS_AUTHORIZATION : name;
 }
 
 /** A header name (RFC 9110, section 5.1) in lower case. */
-function headerName(section: Section, field: string): Bytes {
+function headerName(section: Section, field: Bytes): Bytes {
   const name = section.text(field);
   const writer = new Writer(name.length);
   for (let i = 0; i < name.length; i++) {
     const byte = lowerCase(name.at(i));
     const valid = isNameByte(byte) || byte == Ascii.Underscore || byte == Ascii.Dot;
-    if (!valid || name.length > MAX_HEADER_NAME) report(section.pathOf(field), "must be the name of a header");
+    if (!valid || name.length > MAX_HEADER_NAME)
+      report(section.pathOf(field), Bytes.of("must be the name of a header"));
     writer.appendByte(byte);
   }
   return writer;

@@ -1,6 +1,6 @@
 /** The filter at one hop: one plugin configuration in one VM. */
 import { compile, Config } from "./config";
-import { Bytes } from "./host/bytes";
+import { Bytes, Writer } from "./host/bytes";
 import { monotonicNs } from "./host/clock";
 import { RootContext, StreamContext } from "./host/context";
 import { log, LogLevel } from "./host/log";
@@ -21,7 +21,8 @@ export class Hop extends RootContext {
     const config = compile(configuration, this);
     const problem = firstProblem();
     if (problem.length > 0) {
-      log(LogLevel.Error, Bytes.of("hopgate: configuration refused: " + problem));
+      const message = new Writer(1024).append(Bytes.of("hopgate: configuration refused: ")).append(problem);
+      log(LogLevel.Error, message);
       return false;
     }
     this.config = config;

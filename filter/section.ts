@@ -4,103 +4,109 @@
  *
  * The first problem is kept and reading goes on with stand-in values: the caller asks for `firstProblem` once, at the end.
  */
+import { Ascii } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 import { Json, Kind } from "./json";
 
 const MAX_SHOWN_PATH: i32 = 200;
 
 /** The first thing that is wrong, or empty. */
-let problem: string = "";
+const problem = new Writer(512);
 
-export function firstProblem(): string {
+export function firstProblem(): Bytes {
   return problem;
 }
 
 export function clearProblem(): void {
-  problem = "";
+  problem.reset();
 }
 
-export function report(path: string, what: string): void {
-  if (problem.length == 0) problem = (path.length == 0 ? "configuration" : printable(path)) + ": " + what;
+export function report(path: Bytes, what: Bytes): void {
+  if (problem.length > 0) return;
+  if (path.length == 0) problem.append(Bytes.of("configuration"));
+  else appendPrintable(path);
+  problem.append(Bytes.of(": ")).append(what);
 }
 
 /** One line of bounded length, whatever the names of the configuration are. */
-function printable(path: string): string {
-  let text = "";
-  for (let i = 0; i < min(path.length, MAX_SHOWN_PATH); i++) {
-    const unit = path.charCodeAt(i);
-    text += unit < 0x20 || unit == 0x7f ? "?" : path.charAt(i);
+function appendPrintable(path: Bytes): void {
+  for (let i = 0; i < path.length; i++) {
+    const byte = path.at(i);
+    const isContinuation = (byte & 0xc0) == 0x80;
+    if (i >= MAX_SHOWN_PATH && !isContinuation) {
+      problem.append(Bytes.of("..."));
+      return;
+    }
+    problem.appendByte(byte < 0x20 || byte == 0x7f ? Ascii.Question : byte);
   }
-  return path.length > MAX_SHOWN_PATH ? text + "..." : text;
 }
 
 /** One JSON object, read field by field. `end` refuses the fields that nobody asked for. */
 export class Section {
-  private asked: string[] = [];
+  /** The values that somebody has asked for. */
+  private asked: i32[] = [];
   private isObject: bool;
 
   constructor(
     readonly json: Json,
     readonly node: i32,
-    readonly path: string,
+    readonly path: Bytes,
   ) {
     this.isObject = node >= 0 && json.kind(node) == Kind.Object;
-    if (node >= 0 && !this.isObject) report(path, "must be an object");
+    if (node >= 0 && !this.isObject) report(path, Bytes.of("must be an object"));
   }
 
-  has(name: string): bool {
+  has(name: Bytes): bool {
     return this.find(name) >= 0;
   }
 
-  pathOf(name: string): string {
-    return this.path.length == 0 ? name : this.path + "." + name;
+  pathOf(name: Bytes): Bytes {
+    if (this.path.length == 0) return name;
+    return new Writer(this.path.length + name.length + 1).append(this.path).appendByte(Ascii.Dot).append(name);
   }
 
   /** Non-empty text; the field is required. */
-  text(name: string): Bytes {
+  text(name: Bytes): Bytes {
     const node = this.find(name);
     if (node >= 0) return textOf(this.json, node, this.pathOf(name));
-    report(this.pathOf(name), "is required");
+    report(this.pathOf(name), Bytes.of("is required"));
     return Bytes.empty();
   }
 
-  /** One of `words`; the first is the default. */
-  choice(name: string, words: string[]): i32 {
+  /** One of `words`, which a comma and a space separate; the first is the default. */
+  choice(name: Bytes, words: Bytes): i32 {
     const node = this.find(name);
     if (node < 0) return 0;
-    if (this.json.kind(node) == Kind.String) {
-      for (let i = 0; i < words.length; i++) {
-        if (this.json.textEquals(node, Bytes.of(words[i]))) return i;
-      }
-    }
-    report(this.pathOf(name), "must be one of " + words.join(", "));
+    const chosen = this.json.kind(node) == Kind.String ? indexOfWord(this.json, node, words) : -1;
+    if (chosen >= 0) return chosen;
+    report(this.pathOf(name), new Writer(128).append(Bytes.of("must be one of ")).append(words));
     return 0;
   }
 
-  flag(name: string, otherwise: bool): bool {
+  flag(name: Bytes, otherwise: bool): bool {
     const node = this.find(name);
     if (node < 0) return otherwise;
     const kind = this.json.kind(node);
-    if (kind != Kind.True && kind != Kind.False) report(this.pathOf(name), "must be true or false");
+    if (kind != Kind.True && kind != Kind.False) report(this.pathOf(name), Bytes.of("must be true or false"));
     return kind == Kind.True;
   }
 
-  integer(name: string, least: i32, most: i32, otherwise: i32): i32 {
+  integer(name: Bytes, least: i32, most: i32, otherwise: i32): i32 {
     const node = this.find(name);
     return node < 0 ? otherwise : integerOf(this.json, node, this.pathOf(name), least, most);
   }
 
   /** An array; where it is missing or none, one without items. */
-  list(name: string, required: bool): List {
+  list(name: Bytes, required: bool): List {
     const node = this.find(name);
-    if (node < 0 && required) report(this.pathOf(name), "is required");
+    if (node < 0 && required) report(this.pathOf(name), Bytes.of("is required"));
     return new List(this.json, node, this.pathOf(name));
   }
 
   /** An object; where it is missing, one without fields. */
-  section(name: string, required: bool): Section {
+  section(name: Bytes, required: bool): Section {
     const node = this.find(name);
-    if (node < 0 && required) report(this.pathOf(name), "is required");
+    if (node < 0 && required) report(this.pathOf(name), Bytes.of("is required"));
     return new Section(this.json, node, this.pathOf(name));
   }
 
@@ -115,14 +121,16 @@ export class Section {
 
   end(): void {
     for (let node = this.firstName(); node >= 0; node = this.nextName(node)) {
-      const name = decode(this.json, node).toString();
-      if (!this.asked.includes(name)) report(this.pathOf(name), "is not a known field");
+      if (!this.asked.includes(node + 1))
+        report(this.pathOf(decode(this.json, node)), Bytes.of("is not a known field"));
     }
   }
 
-  private find(name: string): i32 {
-    if (!this.asked.includes(name)) this.asked.push(name);
-    return this.isObject ? this.json.member(this.node, Bytes.of(name)) : -1;
+  private find(name: Bytes): i32 {
+    if (!this.isObject) return -1;
+    const node = this.json.member(this.node, name);
+    if (node >= 0) this.asked.push(node);
+    return node;
   }
 }
 
@@ -130,17 +138,17 @@ export class Section {
 export class List {
   /** The current item, and where it stands. */
   node: i32 = -1;
-  path: string = "";
+  path: Bytes = Bytes.empty();
   private index: i32 = -1;
   private isArray: bool;
 
   constructor(
     private json: Json,
     private array: i32,
-    private arrayPath: string,
+    private arrayPath: Bytes,
   ) {
     this.isArray = array >= 0 && json.kind(array) == Kind.Array;
-    if (array >= 0 && !this.isArray) report(arrayPath, "must be an array");
+    if (array >= 0 && !this.isArray) report(arrayPath, Bytes.of("must be an array"));
   }
 
   next(): bool {
@@ -148,7 +156,11 @@ export class List {
     this.node = this.index < 0 ? this.json.first(this.array) : this.json.next(this.node, this.array);
     if (this.node < 0) return false;
     this.index += 1;
-    this.path = this.arrayPath + "[" + this.index.toString() + "]";
+    this.path = new Writer(this.arrayPath.length + 12)
+      .append(this.arrayPath)
+      .appendByte(Ascii.OpenBracket)
+      .appendInteger(this.index)
+      .appendByte(Ascii.CloseBracket);
     return true;
   }
 
@@ -162,17 +174,32 @@ export class List {
 }
 
 /** The decoded text of a string that must not be empty. */
-function textOf(json: Json, node: i32, path: string): Bytes {
-  if (json.kind(node) != Kind.String) report(path, "must be a string");
-  else if (json.textSize(node) == 0) report(path, "must not be empty");
+function textOf(json: Json, node: i32, path: Bytes): Bytes {
+  if (json.kind(node) != Kind.String) report(path, Bytes.of("must be a string"));
+  else if (json.textSize(node) == 0) report(path, Bytes.of("must not be empty"));
   else return decode(json, node);
   return Bytes.empty();
 }
 
-function integerOf(json: Json, node: i32, path: string, least: i32, most: i32): i32 {
+/** Which of `words` the string is, or -1. */
+function indexOfWord(json: Json, node: i32, words: Bytes): i32 {
+  const word = Bytes.empty();
+  let start = 0;
+  for (let index = 0; start < words.length; index++) {
+    const comma = words.indexOf(Ascii.Comma, start);
+    const end = comma < 0 ? words.length : comma;
+    word.point(words, start, end - start);
+    if (json.textEquals(node, word)) return index;
+    start = end + 2;
+  }
+  return -1;
+}
+
+function integerOf(json: Json, node: i32, path: Bytes, least: i32, most: i32): i32 {
   const value = json.integer(node);
   if (value >= least && value <= most) return <i32>value;
-  report(path, "must be an integer from " + least.toString() + " to " + most.toString());
+  const range = new Writer(64).append(Bytes.of("must be an integer from ")).appendInteger(least);
+  report(path, range.append(Bytes.of(" to ")).appendInteger(most));
   return least;
 }
 
