@@ -123,20 +123,36 @@ function describe(error: JsonError): Bytes {
 function readIdentity(top: Section, identity: Identity): void {
   const section = top.section(Bytes.of("identity"), false);
   const mode = section.choice(Bytes.of("mode"), Bytes.of("metadata, impersonate, off"));
-  if (mode == 1) report(section.pathOf(Bytes.of("mode")), Bytes.of("impersonate is not available in this version"));
+  if (mode == 1) identity.mode = IdentityMode.Impersonate;
   if (mode == 2) identity.mode = IdentityMode.Off;
   if (section.has(Bytes.of("cluster"))) identity.cluster = section.text(Bytes.of("cluster"));
   identity.timeoutMs = section.integer(Bytes.of("timeoutMs"), 1, 60_000, identity.timeoutMs);
   identity.refreshBeforeSec = section.integer(Bytes.of("refreshBeforeSec"), 1, 3_000, identity.refreshBeforeSec);
   identity.maxWaiters = section.integer(Bytes.of("maxWaiters"), 1, 100_000, identity.maxWaiters);
-  if (section.has(Bytes.of("impersonate"))) {
-    const impersonate = section.section(Bytes.of("impersonate"), true);
-    impersonate.text(Bytes.of("serviceAccount"));
-    impersonate.text(Bytes.of("cluster"));
-    impersonate.text(Bytes.of("authority"));
-    impersonate.end();
-  }
+  const impersonate = Bytes.of("impersonate");
+  if (mode == 1) readImpersonation(section.section(impersonate, true), identity);
+  else if (section.has(impersonate)) report(section.pathOf(impersonate), Bytes.of("is for mode impersonate alone"));
   section.end();
+}
+
+function readImpersonation(section: Section, identity: Identity): void {
+  const account = section.text(Bytes.of("serviceAccount"));
+  if (!isAccount(account))
+    report(section.pathOf(Bytes.of("serviceAccount")), Bytes.of("must be the email of a service account"));
+  identity.serviceAccount = account;
+  identity.credentialsCluster = section.text(Bytes.of("cluster"));
+  identity.credentialsAuthority = section.text(Bytes.of("authority"));
+  section.end();
+}
+
+/** Nothing that could lead to another path: letters, digits, `-`, `_`, `.` and one `@`, 256 in all. */
+function isAccount(email: Bytes): bool {
+  const at = email.indexOf(Ascii.At);
+  for (let i = 0; i < email.length; i++) {
+    const byte = lowerCase(email.at(i));
+    if (i != at && !isNameByte(byte) && byte != Ascii.Dot && byte != Ascii.Underscore) return false;
+  }
+  return at > 0 && at < email.length - 1 && email.length <= 256;
 }
 
 function readBackends(section: Section, config: Config): NameTable<Backend> {

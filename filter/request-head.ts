@@ -24,6 +24,8 @@ export class RequestHead {
   readonly path: Bytes = Bytes.empty();
   readonly requestId: Bytes = Bytes.empty();
   readonly upgrade: Bytes = Bytes.empty();
+  readonly authorization: Bytes = Bytes.empty();
+  readonly serverlessAuthorization: Bytes = Bytes.empty();
   /** `x-hopgate-path` and `x-hopgate-trace` as they came. */
   readonly stamps: Bytes = Bytes.empty();
   readonly trace: Bytes = Bytes.empty();
@@ -77,6 +79,8 @@ export class RequestHead {
     this.path.clear();
     this.requestId.clear();
     this.upgrade.clear();
+    this.authorization.clear();
+    this.serverlessAuthorization.clear();
     this.stamps.clear();
     this.trace.clear();
     this.hasAuthorization = false;
@@ -101,10 +105,16 @@ export class RequestHead {
         if (name.equals(REQUEST_ID)) look(this.requestId, value);
         break;
       case 13:
-        if (name.equals(AUTHORIZATION)) this.hasAuthorization = true;
+        if (name.equals(AUTHORIZATION)) {
+          look(this.authorization, value);
+          this.hasAuthorization = true;
+        }
         break;
       case 26:
-        if (name.equals(SERVERLESS_AUTHORIZATION)) this.hasServerlessAuthorization = true;
+        if (name.equals(SERVERLESS_AUTHORIZATION)) {
+          look(this.serverlessAuthorization, value);
+          this.hasServerlessAuthorization = true;
+        }
         break;
     }
     if (name.startsWith(OWN_PREFIX)) this.takeOwn(name, value);

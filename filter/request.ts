@@ -41,6 +41,7 @@ import {
   SERVER_TIMING,
   SERVERLESS_AUTHORIZATION,
 } from "./names";
+import { isOwn } from "./own-tokens";
 import { reply } from "./reply";
 import { RequestHead } from "./request-head";
 import { Route } from "./route";
@@ -107,9 +108,9 @@ export class Request extends Waiter {
     this.startNs = monotonicNs();
     if (!head.read()) return this.refuse(HOST_INVALID);
     const config = this.config;
-    this.hasAuthorization = head.hasAuthorization;
     this.exposed = isExposed(config);
     const found = config.matchService ? findService() : host.parse(head.authority);
+    if (!removeOwnTokens()) return this.refuse(TOKEN_UNAVAILABLE);
     this.sanitise(config);
     if (isBypassed(config, found)) {
       this.phase = Phase.Ignored;
@@ -194,6 +195,7 @@ export class Request extends Waiter {
 
   /** `token` null: the mesh around this hop adds it, and must not find one of the caller's in its place. */
   private identify(token: Token | null): Action {
+    this.hasAuthorization = head.hasAuthorization;
     if (head.method.equals(CONNECT) || (head.upgrade.length > 0 && !head.upgrade.equalsIgnoreCase(WEBSOCKET))) {
       return this.refuse(UPGRADE_UNSUPPORTED);
     }
@@ -309,6 +311,24 @@ export class Request extends Waiter {
     this.exposed = false;
     this.waitNs = 0;
   }
+}
+
+/**
+ * What an earlier pass of this request was given (an internal redirect, see `own-tokens.ts`) goes before anything is decided.
+ * False if the host does not take it away: then the request must not go on.
+ */
+function removeOwnTokens(): bool {
+  if (head.hasAuthorization && isOwn(head.authorization)) {
+    head.hasAuthorization = false;
+    head.authorization.clear();
+    if (removeHeader(HeaderMap.Request, AUTHORIZATION) != Status.Ok) return false;
+  }
+  if (head.hasServerlessAuthorization && isOwn(head.serverlessAuthorization)) {
+    head.hasServerlessAuthorization = false;
+    head.serverlessAuthorization.clear();
+    return removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION) == Status.Ok;
+  }
+  return true;
 }
 
 function isExposed(config: Config): bool {

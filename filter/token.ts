@@ -13,15 +13,17 @@
  * A token is wanted while there is none, while requests wait, and when it is due for refresh.
  */
 import { Ascii } from "./ascii";
+import { Fetch } from "./fetch";
 import { Bytes, Writer } from "./host/bytes";
 import { monotonicNs, wallNs } from "./host/clock";
-import { canCall, HttpCallback } from "./host/http-call";
 import { isLogged, log, LogLevel } from "./host/log";
 import { collectLater } from "./host/memory";
+import { ACCOUNT_UNKNOWN } from "./iam-credentials";
 import { expiryOf } from "./id-token";
-import { Identity } from "./identity";
-import { AUDIENCE_REFUSED, BAD_TOKEN, FETCHED, receiveIdToken, requestIdToken } from "./metadata-server";
+import { Identity, IdentityMode } from "./identity";
+import { AUDIENCE_REFUSED, BAD_TOKEN, FETCHED } from "./metadata-server";
 import { countTokenFetch, countTokenWaits } from "./metrics";
+import { remember } from "./own-tokens";
 import { TokenRecord } from "./token-record";
 import { Waiter, WaitList } from "./waiting";
 
@@ -38,9 +40,9 @@ const REFRESH_FLOOR_MS: i64 = 1_000;
 /** First retry after a failure, and the longest pause between two. */
 const RETRY_MS: i64 = 1_000;
 const RETRY_LIMIT_MS: i64 = 8_000;
-/** Pause after the source said that it has no token for this audience. */
+/** Pause after the source said that it has no token for this audience, or knows no such account. */
 const REFUSED_PAUSE_MS: i64 = 30_000;
-/** After so many, the record is taken for one that another plugin keeps writing, and this worker goes on alone. */
+/** After so many in a row, the record is taken for one that another plugin keeps writing, and this worker goes on alone. */
 const MAX_LOST_WRITES: i32 = 3;
 /** How much longer than the call itself a lease lasts: after that its holder is taken for dead. */
 const LEASE_SLACK_MS: i64 = 1_000;
@@ -51,18 +53,19 @@ const LEASE_SLACK_MS: i64 = 1_000;
  */
 const MAX_LIFE_SEC: i64 = 2 * 3600;
 
-const KEY_PREFIX = Bytes.of("hopgate/1/metadata/");
+const METADATA_PREFIX = Bytes.of("hopgate/1/metadata/");
+const IMPERSONATE_PREFIX = Bytes.of("hopgate/1/impersonate/");
 const BEARER = Bytes.of("Bearer ");
 const WAIT_RELEASED = Bytes.of("released");
 const WAIT_REFUSED = Bytes.of("refused");
+const MAX_KEY: i32 = 4096;
 const WARNING = Bytes.of("hopgate: no ID token for audience ");
 const WARNING_REASON = Bytes.of(": ");
 
 const record = new TokenRecord();
-const fetched = Bytes.empty();
 const message = new Writer(2048);
 
-export class Token extends HttpCallback {
+export class Token {
   /** `Bearer TOKEN`, empty if there is none; use it only after `isUsable`. */
   header: Bytes = Bytes.empty();
 
@@ -72,7 +75,10 @@ export class Token extends HttpCallback {
   private usableUntilNs: i64 = 0;
   private refreshAtMs: i64 = 0;
   private retryAtMs: i64 = 0;
+  private fetch: Fetch;
   private fetching: bool = false;
+  /** The lease that this VM took last: it may have ended, and be another worker's, when the fetch does. */
+  private leaseUntilMs: i64 = 0;
   /** Fetches of this VM that failed since the last one that did not. */
   private failures: i32 = 0;
   /** Leases in a row that somebody else wrote over while this VM took them. */
@@ -83,9 +89,8 @@ export class Token extends HttpCallback {
     readonly audience: Bytes,
     private identity: Identity,
   ) {
-    super();
-    const key = new Writer(KEY_PREFIX.length + identity.cluster.length + audience.length + 1);
-    this.key = key.append(KEY_PREFIX).append(identity.cluster).appendByte(Ascii.Slash).append(audience).copy();
+    this.key = keyOf(identity, audience);
+    this.fetch = new Fetch(identity);
   }
 
   /** Whether `header` can go on a request that is sent at `nowNs` (monotonic). */
@@ -121,7 +126,7 @@ export class Token extends HttpCallback {
     this.followWallClock(nowNs);
     const nowMs = nowNs / NS_PER_MS;
     const wanted = this.waiters.size > 0 || !this.isUsable(nowNs) || nowMs >= this.refreshAtMs;
-    if (wanted && !this.fetching && nowMs >= this.retryAtMs && canCall()) this.obtain();
+    if (wanted && !this.fetching && nowMs >= this.retryAtMs) this.obtain();
     // Whatever happens to the worker that fetches, nobody waits for ever.
     const patienceNs = (this.identity.timeoutMs + 2 * LEASE_SLACK_MS) * NS_PER_MS;
     this.settle(false, nowNs - patienceNs);
@@ -141,58 +146,77 @@ export class Token extends HttpCallback {
   }
 
   private obtain(): void {
-    const identity = this.identity;
     const isShared = record.read(this.key);
     // The clock is read behind the record: a lease that another worker has just taken would seem further ahead than any can be.
     const nowNs = monotonicNs();
-    const nowMs = nowNs / NS_PER_MS;
     // Where the host cannot say what is shared, this worker goes on alone.
-    if (isShared) {
-      this.takeFromRecord(nowNs);
-      if (this.isUsable(nowNs) && nowMs < this.refreshAtMs) return this.settle(true, i64.MAX_VALUE);
-      if (isAhead(record.retryAtMs, nowMs, REFUSED_PAUSE_MS)) {
-        this.retryAtMs = record.retryAtMs;
-        return this.settle(this.isUsable(nowNs), i64.MAX_VALUE);
-      }
-      const leaseMs = identity.timeoutMs + LEASE_SLACK_MS;
-      if (isAhead(record.leaseUntilMs, nowMs, leaseMs)) {
-        this.lostWrites = 0;
-        return;
-      }
-      record.leaseUntilMs = nowMs + leaseMs;
-      if (!record.write(this.key, record.token) && ++this.lostWrites < MAX_LOST_WRITES) return;
+    if (isShared && this.isAnswered(nowNs)) {
+      this.lostWrites = 0;
+      return;
     }
+    if (!this.fetch.isPossible() || (isShared && !this.takeLease(nowNs / NS_PER_MS))) return;
     this.lostWrites = 0;
-    const problem = requestIdToken(identity, this.audience, this);
-    if (problem === null) this.fetching = true;
-    else this.fail(problem, nowNs);
+    this.fetching = true;
+    const problem = this.fetch.start(this, nowNs);
+    if (problem !== null) this.onFetched(problem, record.token);
+  }
+
+  /** Whether the record leaves nothing to be fetched, for now. */
+  private isAnswered(nowNs: i64): bool {
+    const nowMs = nowNs / NS_PER_MS;
+    this.takeFromRecord(nowNs);
+    if (this.isUsable(nowNs)) {
+      this.settle(true, i64.MAX_VALUE);
+      if (nowMs < this.refreshAtMs) return true;
+    }
+    if (isAhead(record.retryAtMs, nowMs, REFUSED_PAUSE_MS)) {
+      this.retryAtMs = record.retryAtMs;
+      this.settle(false, i64.MAX_VALUE);
+      return true;
+    }
+    return isAhead(record.leaseUntilMs, nowMs, this.leaseMs);
+  }
+
+  private get leaseMs(): i64 {
+    return this.identity.timeoutMs + LEASE_SLACK_MS;
+  }
+
+  private takeLease(nowMs: i64): bool {
+    this.leaseUntilMs = nowMs + this.leaseMs;
+    record.leaseUntilMs = this.leaseUntilMs;
+    return record.write(this.key, record.token) || ++this.lostWrites >= MAX_LOST_WRITES;
+  }
+
+  /** Tells the other workers how the fetch ended: with `token`, or null. Again where somebody wrote at the same time. */
+  private publish(token: Bytes | null): void {
+    for (let i = 0; i < MAX_LOST_WRITES && record.read(this.key); i++) {
+      if (record.leaseUntilMs == this.leaseUntilMs) record.leaseUntilMs = 0;
+      record.retryAtMs = this.retryAtMs;
+      record.failures = this.failures;
+      if (record.write(this.key, token === null ? record.token : token)) return;
+    }
   }
 
   /** The root goes, and the host cancels its calls: let another worker fetch at once instead of when the lease ends. */
   close(): void {
-    if (!this.fetching || !record.read(this.key)) return;
+    if (!this.fetching || !record.read(this.key) || record.leaseUntilMs != this.leaseUntilMs) return;
     record.leaseUntilMs = 0;
     record.write(this.key, record.token);
   }
 
-  onHttpCallResponse(headers: i32, bodySize: i32): void {
+  /** How the fetch ended: FETCHED, and then `token` is what came, or why there is nothing. */
+  onFetched(result: Bytes, token: Bytes): void {
     const nowNs = monotonicNs();
     this.fetching = false;
-    const result = receiveIdToken(headers, bodySize, fetched);
     if (result !== FETCHED) return this.fail(result, nowNs);
-    if (!this.adopt(fetched, nowNs)) return this.fail(BAD_TOKEN, nowNs);
+    if (!this.adopt(token, nowNs)) return this.fail(BAD_TOKEN, nowNs);
     countTokenFetch(this.identity.hop, FETCHED);
     this.retryAtMs = 0;
     this.failures = 0;
     // The source may return the token that we have: not due again before the pause.
     if (nowNs / NS_PER_MS >= this.refreshAtMs)
       this.refreshAtMs = this.refreshTime(this.usableUntilNs + MARGIN_NS, nowNs);
-    if (record.read(this.key)) {
-      record.leaseUntilMs = 0;
-      record.retryAtMs = 0;
-      record.failures = 0;
-      record.write(this.key, fetched);
-    }
+    this.publish(token);
     this.settle(true, i64.MAX_VALUE);
   }
 
@@ -201,18 +225,15 @@ export class Token extends HttpCallback {
     if (isLogged(LogLevel.Warn)) {
       log(LogLevel.Warn, message.reset().append(WARNING).append(this.audience).append(WARNING_REASON).append(reason));
     }
-    const known = record.read(this.key);
-    const failures = min(max(record.failures, this.failures), 16) + 1;
-    this.failures = failures;
-    const pauseMs =
-      reason === AUDIENCE_REFUSED ? REFUSED_PAUSE_MS : jittered(min(RETRY_MS << (failures - 1), RETRY_LIMIT_MS), nowNs);
+    // A worker that took over meanwhile may have had more luck.
+    if (record.read(this.key)) this.takeFromRecord(nowNs);
+    this.failures = min(max(record.failures, this.failures), 16) + 1;
+    const isRefused = reason === AUDIENCE_REFUSED || reason === ACCOUNT_UNKNOWN;
+    const pauseMs = isRefused
+      ? REFUSED_PAUSE_MS
+      : jittered(min(RETRY_MS << (this.failures - 1), RETRY_LIMIT_MS), nowNs);
     this.retryAtMs = nowNs / NS_PER_MS + pauseMs;
-    if (known) {
-      record.leaseUntilMs = 0;
-      record.retryAtMs = this.retryAtMs;
-      record.failures = failures;
-      record.write(this.key, record.token);
-    }
+    this.publish(null);
     this.settle(this.isUsable(nowNs), i64.MAX_VALUE);
   }
 
@@ -232,6 +253,7 @@ export class Token extends HttpCallback {
     this.expiresSec = expiresSec;
     this.usableUntilNs = untilNs;
     this.refreshAtMs = this.refreshTime(untilNs + MARGIN_NS, nowNs);
+    remember(this.header, untilNs + MARGIN_NS, nowNs);
     return true;
   }
 
@@ -253,6 +275,21 @@ export class Token extends HttpCallback {
     }
     countTokenWaits(this.identity.hop, available ? WAIT_RELEASED : WAIT_REFUSED, count);
   }
+}
+
+/**
+ * `hopgate/1/`, then the mode, the account, the clusters and the audience. No account has a slash, and a token is used for its
+ * own audience only, so two sources that differ in anything never read one another's tokens.
+ */
+function keyOf(identity: Identity, audience: Bytes): Bytes {
+  const key = new Writer(MAX_KEY);
+  if (identity.mode == IdentityMode.Impersonate) {
+    key.append(IMPERSONATE_PREFIX).append(identity.serviceAccount).appendByte(Ascii.Slash);
+    key.append(identity.credentialsCluster).appendByte(Ascii.Slash);
+  } else {
+    key.append(METADATA_PREFIX);
+  }
+  return key.append(identity.cluster).appendByte(Ascii.Slash).append(audience).copy();
 }
 
 /** Whether `timeMs` is yet to come, and no further off than we would have put it ourselves. */

@@ -28,10 +28,11 @@ export const MAX_CALLS: i32 = 256;
 const pending = new StaticArray<PendingCall | null>(MAX_CALLS);
 
 const tokenOut: usize = memory.data(4, 4);
-const nothing = Bytes.empty();
+const noTrailers = Bytes.empty();
 
 /**
  * Starts a call on behalf of `root`, which must be the running context: the host cancels the calls of a context that goes.
+ * An empty `body` is none; to another the host adds its `content-length`.
  *
  * BadArgument: no such cluster, or `:method`, `:path` or `:authority` is missing. InternalFailure: no healthy endpoint, or
  * more than MAX_CALLS in flight. Neither calls back. `timeoutMs` must be positive: to the host 0 is no time-out.
@@ -40,6 +41,7 @@ export function httpCall(
   root: RootContext,
   cluster: Bytes,
   headers: PairsWriter,
+  body: Bytes,
   timeoutMs: i32,
   callback: HttpCallback,
 ): Status {
@@ -54,9 +56,9 @@ export function httpCall(
       cluster.length,
       list,
       headers.byteLength,
-      nothing.pointer,
-      0,
-      nothing.pointer,
+      body.pointer,
+      body.length,
+      noTrailers.pointer,
       0,
       timeoutMs,
       tokenOut,
@@ -66,9 +68,12 @@ export function httpCall(
   return status;
 }
 
-/** Whether one more call can be started now. */
-export function canCall(): bool {
-  return freeSlot() >= 0;
+/** Whether `count` more calls can be started now. */
+export function canCall(count: i32): bool {
+  for (let i = 0; i < MAX_CALLS && count > 0; i++) {
+    if (pending[i] === null) count -= 1;
+  }
+  return count <= 0;
 }
 
 function freeSlot(): i32 {

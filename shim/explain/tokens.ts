@@ -1,4 +1,4 @@
-/** A metadata server for a filter that is only asked: well-formed tokens that nobody would accept. */
+/** Google's token servers for a filter that is only asked: well-formed tokens that nobody would accept. */
 
 import type { Emulator } from "../emulator/emulator.js";
 import type { HttpCall } from "../emulator/http-call.js";
@@ -6,6 +6,13 @@ import type { PluginConfig } from "../render/plugin-config.js";
 
 /** The audience of each token, by what the header that carries it says: `Bearer TOKEN`. */
 export type SuppliedTokens = ReadonlyMap<string, string>;
+
+const LIFE_SEC = 3600;
+
+const HEADERS = [
+  [":status", "200"],
+  ["metadata-flavor", "Google"],
+] as const;
 
 /** The first tick comes 20 ms after a configuration. */
 const PATIENCE_MS = 5000;
@@ -19,12 +26,12 @@ export function supplyTokens(proxy: Emulator, config: PluginConfig): SuppliedTok
     proxy.advance(1);
     for (const call of proxy.calls) {
       const audience = audienceOf(call);
-      const token = unsignedToken(audience, Math.floor(proxy.clock.wallMs / 1000) + 3600);
-      const headers = [
-        [":status", "200"],
-        ["metadata-flavor", "Google"],
-      ] as const;
-      call.respond(headers, token);
+      if (audience === undefined) {
+        call.respond(HEADERS, JSON.stringify({ access_token: "explain", expires_in: LIFE_SEC }));
+        continue;
+      }
+      const token = unsignedToken(audience, Math.floor(proxy.clock.wallMs / 1000) + LIFE_SEC);
+      call.respond(HEADERS, call.header(":method") === "POST" ? JSON.stringify({ token }) : token);
       supplied.set(`Bearer ${token}`, audience);
     }
   }
@@ -33,9 +40,12 @@ export function supplyTokens(proxy: Emulator, config: PluginConfig): SuppliedTok
   return supplied;
 }
 
-function audienceOf(call: HttpCall): string {
+/** The audience that an ID token is asked for; undefined where the call wants an access token. */
+function audienceOf(call: HttpCall): string | undefined {
+  if (call.header(":method") === "POST")
+    return (JSON.parse(call.request.body.toString()) as { audience: string }).audience;
   const url = new URL(call.header(":path") ?? "/", "http://metadata.google.internal");
-  return url.searchParams.get("audience") ?? "";
+  return url.searchParams.get("audience") ?? undefined;
 }
 
 /** A JWT (RFC 7519) that says whom it is for and how long it lasts, which is all that its bearer looks at. */

@@ -2,17 +2,18 @@ import { rootCertificates } from "node:tls";
 
 import type { Backend, CloudRunBackend, Mesh } from "../config/model.js";
 import type { Endpoint } from "../render/envoy/input.js";
-import { METADATA_SERVICE } from "../render/envoy/names.js";
+import { IAM_CREDENTIALS_SERVICE, METADATA_SERVICE } from "../render/envoy/names.js";
 import { platformServices } from "../render/envoy/platform.js";
 import { startAgent } from "./agent.js";
 import type { CertificateAuthority } from "./ca.js";
 import { type ChatOptions, startChat } from "./chat.js";
 import type { CloudRunService } from "./cloud-run-access.js";
 import { type CloudRun, startCloudRun } from "./cloud-run.js";
+import { startIamCredentials } from "./iam-credentials.js";
 import { startJwks } from "./jwks.js";
 import type { KeySet } from "./keys.js";
 import type { MetadataServer } from "./metadata-server.js";
-import type { LocalServer } from "./server.js";
+import type { LocalServer, TlsIdentity } from "./server.js";
 import { startVectorSearch } from "./vector-search.js";
 import type { WorkFiles } from "./work-files.js";
 
@@ -33,7 +34,7 @@ export interface EndpointsOptions {
   readonly keys: KeySet;
   readonly metadata: MetadataServer;
   readonly files: WorkFiles;
-  /** Email of the identity that the local metadata server hands out: the one caller that Cloud Run lets in. */
+  /** Email of the identity that the local metadata server hands out. */
   readonly caller: string;
   /** Real services in the place of stand-ins, by name of the backend. */
   readonly replacements: ReadonlyMap<string, URL>;
@@ -49,7 +50,9 @@ export interface EndpointsOptions {
 export class Endpoints {
   private readonly options: EndpointsOptions;
   private readonly standIns = new Map<string, LocalServer>();
-  private readonly keyServers = new Map<string, Endpoint>();
+  private readonly tlsServers = new Map<string, Endpoint>();
+  /** Service accounts that may be impersonated, and by whom. */
+  private readonly accounts = new Map<string, readonly string[]>();
   /** What Cloud Run's front end serves, by host; it looks here for each request. */
   private readonly services: Record<string, CloudRunService> = {};
   private cloudRunServer: CloudRun | undefined;
@@ -66,10 +69,11 @@ export class Endpoints {
 
   /** Starts what `mesh` needs, and says where each backend is, by name. */
   async backends(mesh: Mesh): Promise<ReadonlyMap<string, Endpoint>> {
-    const { replacements } = this.options;
+    const { replacements, caller } = this.options;
     const all = [...mesh.backends.values()];
     // Where the file says that no hop adds tokens, Cloud Run cannot ask for them.
-    const invokers = mesh.identity.mode === "off" ? "all" : [this.options.caller];
+    const { mode, serviceAccount = caller } = mesh.identity;
+    const invokers = mode === "off" ? "all" : [...new Set([caller, serviceAccount])];
     const stoodIn = all.filter(isCloudRun).filter(({ name }) => !replacements.has(name));
     await this.ensureCloudRun(stoodIn, invokers);
     const endpoints = new Map<string, Endpoint>();
@@ -84,13 +88,23 @@ export class Endpoints {
   async platform(mesh: Mesh): Promise<ReadonlyMap<string, Endpoint>> {
     const endpoints = new Map<string, Endpoint>();
     for (const { host } of platformServices(mesh)) {
-      const isMetadata = host === METADATA_SERVICE.host;
-      endpoints.set(
-        host,
-        isMetadata ? { address: "127.0.0.1", port: this.options.metadata.port } : await this.keyServer(host),
-      );
+      endpoints.set(host, await this.platformHost(host, mesh));
     }
     return endpoints;
+  }
+
+  private async platformHost(host: string, { identity }: Mesh): Promise<Endpoint> {
+    if (host === METADATA_SERVICE.host) return { address: "127.0.0.1", port: this.options.metadata.port };
+    if (host !== IAM_CREDENTIALS_SERVICE.host) return this.keyServer(host);
+    if (identity.serviceAccount !== undefined) this.accounts.set(identity.serviceAccount, [this.options.caller]);
+    return this.tlsServer(host, (tls) => this.startCredentials(tls));
+  }
+
+  private startCredentials(tls: TlsIdentity): Promise<LocalServer> {
+    const { keys, metadata, caller } = this.options;
+    const callerOf = (accessToken: string): string | undefined =>
+      accessToken === metadata.accessToken ? caller : undefined;
+    return startIamCredentials({ keys, accounts: this.accounts, callerOf, tls });
   }
 
   private async standIn(backend: Backend): Promise<Endpoint> {
@@ -126,14 +140,19 @@ export class Endpoints {
     this.cloudRunHosts = hosts;
   }
 
-  private async keyServer(host: string): Promise<Endpoint> {
-    const running = this.keyServers.get(host);
+  private keyServer(host: string): Promise<Endpoint> {
+    const { keys } = this.options;
+    return this.tlsServer(host, (tls) => startJwks({ keys: () => keys.jwks(), tls }));
+  }
+
+  /** A server of ours in the place of `host`, started once, with a certificate for that name. */
+  private async tlsServer(host: string, start: (tls: TlsIdentity) => Promise<LocalServer>): Promise<Endpoint> {
+    const running = this.tlsServers.get(host);
     if (running !== undefined) return running;
-    const { ca, caPath, keys, opened } = this.options;
-    const tls = await ca.issue({ dnsNames: [host] });
-    const { port } = opened(await startJwks({ keys: () => keys.jwks(), tls }));
+    const { ca, caPath, opened } = this.options;
+    const { port } = opened(await start(await ca.issue({ dnsNames: [host] })));
     const endpoint = { address: "127.0.0.1", port, tls: { name: host, caFile: caPath } };
-    this.keyServers.set(host, endpoint);
+    this.tlsServers.set(host, endpoint);
     return endpoint;
   }
 

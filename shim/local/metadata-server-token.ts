@@ -54,12 +54,17 @@ export function issueIdentityToken(options: IssuerOptions): (request: IdentityTo
   };
 }
 
-function claimsOf(request: IdentityTokenRequest, machine: Machine, iat: number, exp: number): JWTPayload {
+export function claimsOf(
+  request: Omit<IdentityTokenRequest, "licenses"> & Partial<IdentityTokenRequest>,
+  machine: Machine,
+  iat: number,
+  exp: number,
+): JWTPayload {
   const id = accountId(machine.email);
   const claims: JWTPayload = { aud: request.audience, azp: id, exp, iat, iss: ISSUER, sub: id };
   if (!request.full) return claims;
   Object.assign(claims, { email: machine.email, email_verified: true });
-  if (machine.platform === "gce") claims.google = { compute_engine: describeMachine(request.licenses, iat) };
+  if (machine.platform === "gce") claims.google = { compute_engine: describeMachine(request.licenses === true, iat) };
   return claims;
 }
 

@@ -53,6 +53,8 @@ export interface MetadataServerOptions {
 }
 
 export interface MetadataServer extends LocalServer {
+  /** The access token that it hands out: what Google's APIs know its service account by. */
+  readonly accessToken: string;
   /** The identity tokens asked for, oldest first, faulty answers included; `at` in milliseconds since the epoch. */
   readonly requests: readonly { readonly audience: string | undefined; readonly at: number }[];
 }
@@ -119,7 +121,7 @@ export async function startMetadataServer(options: MetadataServerOptions): Promi
     },
     { port },
   );
-  return { ...server, requests };
+  return { ...server, accessToken, requests };
 }
 
 function send(response: ServerResponse, answer: Answer, fault: MetadataFault = {}): void {

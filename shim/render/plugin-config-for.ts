@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.js";
 import type { Backend, Hop, Identity, Mesh, Route, Validator } from "../config/model.js";
-import { METADATA_SERVICE, outboundCluster, serviceOf } from "./envoy/names.js";
+import { IAM_CREDENTIALS_SERVICE, METADATA_SERVICE, outboundCluster, serviceOf } from "./envoy/names.js";
 import type { PluginBackend, PluginConfig, PluginIdentity, PluginRoute, PluginValidator } from "./plugin-config.js";
 
 /**
@@ -79,7 +79,6 @@ function backendOf(hop: Hop, backend: Backend): PluginBackend {
 /** With mode `off` the filter still has to know which backends get a token, though it is the mesh that adds it. */
 function identityOf({ mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWaiters }: Identity): PluginIdentity {
   if (mode === "off") return { mode };
-  const authority = "iamcredentials.googleapis.com";
   return {
     mode,
     cluster: outboundCluster(METADATA_SERVICE),
@@ -88,7 +87,11 @@ function identityOf({ mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWait
       { timeoutMs, refreshBeforeSec, maxWaiters },
     ),
     ...(serviceAccount !== undefined && {
-      impersonate: { serviceAccount, cluster: outboundCluster({ host: authority, port: 443 }), authority },
+      impersonate: {
+        serviceAccount,
+        cluster: outboundCluster(IAM_CREDENTIALS_SERVICE),
+        authority: IAM_CREDENTIALS_SERVICE.host,
+      },
     }),
   };
 }

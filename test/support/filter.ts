@@ -81,8 +81,10 @@ export const FROM_METADATA: Headers = [
   ["metadata-flavor", "Google"],
 ];
 
-/** The audience that a call to the metadata server asks for. */
+/** The audience that a call for an ID token asks for; empty for an access token. */
 export function audienceOf(call: HttpCall): string {
+  if (call.header(":method") === "POST")
+    return (JSON.parse(call.request.body.toString()) as { audience: string }).audience;
   return new URL(call.header(":path") ?? "", `http://${METADATA_SERVICE.host}`).searchParams.get("audience") ?? "";
 }
 

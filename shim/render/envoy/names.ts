@@ -26,6 +26,9 @@ export interface Service {
 /** Google Cloud's metadata server, which the filter asks for ID tokens. */
 export const METADATA_SERVICE: Service = { host: "metadata.google.internal", port: 80 };
 
+/** The IAM Credentials API, which the filter asks for ID tokens of another service account. */
+export const IAM_CREDENTIALS_SERVICE: Service = { host: "iamcredentials.googleapis.com", port: 443 };
+
 export function serviceOf(backend: Backend): Service {
   return backend.kind === "kubernetes"
     ? { host: `${backend.service}.${backend.namespace}.svc.cluster.local`, port: backend.port }

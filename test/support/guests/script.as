@@ -198,8 +198,10 @@ function walk(words: string[]): void {
 
 function call(root: ScriptRoot, words: string[]): void {
   list.reset().add(Bytes.of(":method"), Bytes.of("GET")).add(Bytes.of(":path"), Bytes.of("/"));
-  if (words.length < 5) list.add(Bytes.of(":authority"), Bytes.of("a.example"));
-  answer(words, httpCall(root, bytes(words, 2), list, number(words, 3), new ScriptCall(root, text(words, 2))));
+  const isIncomplete = words.length > 4 && words[4] == "incomplete";
+  if (!isIncomplete) list.add(Bytes.of(":authority"), Bytes.of("a.example"));
+  const body = words.length > 4 && !isIncomplete ? bytes(words, 4) : Bytes.empty();
+  answer(words, httpCall(root, bytes(words, 2), list, body, number(words, 3), new ScriptCall(root, text(words, 2))));
 }
 
 function reply(words: string[]): void {

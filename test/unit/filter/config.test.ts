@@ -35,6 +35,11 @@ const validator = {
   jwks: { cluster: "jwks", authority: "www.googleapis.com", path: "/oauth2/v3/certs" },
 };
 
+function impersonating(fields: object): object {
+  const impersonate = { serviceAccount: "a@p.iam.gserviceaccount.com", cluster: "iam", authority: "iam.example" };
+  return { mode: "impersonate", impersonate: { ...impersonate, ...fields } };
+}
+
 /** Every field of the contract that this version runs with. */
 const full = {
   hop: "ingress-1",
@@ -219,6 +224,20 @@ describe("refused, naming path and reason", () => {
     ],
     [set("identity", "metadata"), "identity: must be an object"],
     [set("identity.mode", "none"), "identity.mode: must be one of metadata, impersonate, off"],
+    [set("identity.mode", "impersonate"), "identity.impersonate: is required"],
+    [set("identity", impersonating({ serviceAccount: undefined })), "identity.impersonate.serviceAccount: is required"],
+    [set("identity", impersonating({ authority: undefined })), "identity.impersonate.authority: is required"],
+    [set("identity", impersonating({ cluster: "" })), "identity.impersonate.cluster: must not be empty"],
+    ...["a", "@p", "a@", "a@b@c", "a/b@p", "a@p/x", "a@p:x", "a b@p", "a@p?x", "a%2fb@p", `${"a".repeat(255)}@p`].map(
+      (serviceAccount): [string, string] => [
+        set("identity", impersonating({ serviceAccount })),
+        "identity.impersonate.serviceAccount: must be the email of a service account",
+      ],
+    ),
+    [
+      set("identity", { ...impersonating({}), mode: "metadata" }),
+      "identity.impersonate: is for mode impersonate alone",
+    ],
     [set("identity.timeoutMs", 0), `identity.timeoutMs: ${integer(1, 60_000)}`],
     [set("identity.timeoutMs", 4294967297), `identity.timeoutMs: ${integer(1, 60_000)}`],
     [set("identity.timeoutMs", 1e300), `identity.timeoutMs: ${integer(1, 60_000)}`],
@@ -309,7 +328,6 @@ describe("refused, naming path and reason", () => {
       "validators.google.emails: has * and others: * allows any caller",
     ],
     [set("routes.0.validate", "gogle"), "routes[0].validate: names no validator"],
-    [set("identity.mode", "impersonate"), "identity.mode: impersonate is not available in this version"],
     // What is no object.
     ["[]", "configuration: must be an object"],
     ["5", "configuration: must be an object"],

@@ -1,0 +1,32 @@
+/** The answer of an HTTP call, while it is being delivered. */
+import { isDigit } from "./ascii";
+import { BufferKind, readBuffer } from "./host/buffer";
+import { Bytes } from "./host/bytes";
+import { getHeader, HeaderMap } from "./host/headers";
+import { Inbox } from "./host/inbox";
+import { Status } from "./host/status";
+import { STATUS } from "./names";
+
+const value = new Inbox(64, 8192);
+
+/** Its status; 0 where there is none: a reset, or a body over the host's limit. `headerCount` as the callback got it. */
+export function answerStatus(headerCount: i32): i32 {
+  if (headerCount == 0 || getHeader(HeaderMap.HttpCallResponse, STATUS, value) != Status.Ok) return 0;
+  if (value.length != 3) return 0;
+  let status = 0;
+  for (let i = 0; i < 3; i++) {
+    if (!isDigit(value.at(i))) return 0;
+    status = status * 10 + value.at(i) - 0x30;
+  }
+  return status;
+}
+
+/** Whether the header is there, with exactly this value. */
+export function answerHas(name: Bytes, expected: Bytes): bool {
+  return getHeader(HeaderMap.HttpCallResponse, name, value) == Status.Ok && value.equals(expected);
+}
+
+/** Reads the body, if it has at most `limit` bytes: it may have 32 MiB. */
+export function readAnswer(bodySize: i32, limit: i32, into: Inbox): bool {
+  return bodySize <= limit && readBuffer(BufferKind.HttpCallResponseBody, limit, into) == Status.Ok;
+}
