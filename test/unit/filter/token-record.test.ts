@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Emulator } from "../../../shim/emulator/emulator.js";
 import {
   answerAll,
   answered,
@@ -128,5 +129,108 @@ describe("a record that another plugin wrote", () => {
     };
     const calls = callTimes(proxy, 5000, (answered) => answered.calls.forEach((call) => call.fail()));
     expect(calls.length).toBeGreaterThan(0);
+  });
+});
+
+describe("workers that meet at the record", () => {
+  /** Right after the next read of the record, somebody else writes it. */
+  function afterNextRead(proxy: Emulator, write: () => void): void {
+    const get = proxy.sharedData.get.bind(proxy.sharedData);
+    proxy.sharedData.get = (key) => {
+      const value = get(key);
+      proxy.sharedData.get = get;
+      write();
+      return value;
+    };
+  }
+
+  const leaseOf = (proxy: Emulator): number => Number(proxy.sharedData.get(KEY)?.value.readBigInt64LE(4));
+  const tokenOf = (proxy: Emulator): string | undefined => proxy.sharedData.get(KEY)?.value.subarray(24).toString();
+
+  test("one finishes its whole fetch between the other's look and lease: there is no second fetch", async () => {
+    const proxy = await startFilter();
+    const token = idToken();
+    const stream = send(proxy, KB);
+    afterNextRead(proxy, () => proxy.sharedData.set(KEY, record({ token })));
+    proxy.advance(60);
+    expect(proxy.calls).toHaveLength(0);
+    expect(stream.requestHeader("authorization")).toBe(`Bearer ${token}`);
+  });
+
+  test("losing that race now and then does not add up to going on alone", async () => {
+    const proxy = await startFilter(pluginConfig(), { workers: 1 });
+    for (let round = 0; round < 6; round++) {
+      // Another worker brings a token that is due at once, and wins the race for the refresh.
+      const exp = Math.floor(proxy.clock.wallMs / 1000) + 20;
+      afterNextRead(proxy, () => proxy.sharedData.set(KEY, record({ token: idToken({ exp, jti: round }) })));
+      proxy.advance(1000);
+      const lease = proxy.clock.monotonicMs + 2500;
+      proxy.sharedData.set(KEY, record({ token: tokenOf(proxy) ?? "", leaseUntilMs: lease }));
+      proxy.advance(1000);
+      expect(proxy.calls).toHaveLength(0);
+      proxy.sharedData.set(KEY, record({ token: tokenOf(proxy) ?? "" }));
+    }
+  });
+
+  test.each([
+    ["fails", (proxy: Emulator) => proxy.calls[0]?.fail()],
+    ["succeeds", (proxy: Emulator) => void answerAll(proxy)],
+    ["is cancelled with its root", (proxy: Emulator) => void reconfigure(proxy, pluginConfig({ hop: "renamed" }))],
+  ])("a fetch that outlived its lease and %s leaves the next one's lease alone", async (_how, end) => {
+    const proxy = await startFilter();
+    proxy.advance(20);
+    const next = Math.round(proxy.clock.monotonicMs) + 2999;
+    proxy.sharedData.set(KEY, record({ leaseUntilMs: next }));
+    end(proxy);
+    expect(leaseOf(proxy)).toBe(next);
+  });
+
+  test("a fetch that fails after another has succeeded refuses nobody", async () => {
+    const proxy = await startFilter();
+    const stream = send(proxy, KB);
+    proxy.advance(20);
+    const token = idToken();
+    proxy.sharedData.set(KEY, record({ token }));
+    proxy.calls[0]?.fail();
+    proxy.advance(20);
+    expect(stream.requestHeader("authorization")).toBe(`Bearer ${token}`);
+    expect(tokenOf(proxy)).toBe(token);
+  });
+
+  test("a token is published although somebody writes at the same time", async () => {
+    const proxy = await startFilter(pluginConfig(), { workers: 2 });
+    const stream = send(proxy, KB, [], 1);
+    proxy.advance(20);
+    const lease = record({ leaseUntilMs: leaseOf(proxy) });
+    afterNextRead(proxy, () => proxy.sharedData.set(KEY, lease));
+    const [token] = answerAll(proxy);
+    expect(tokenOf(proxy)).toBe(token);
+    proxy.advance(20);
+    expect(stream.requestHeader("authorization")).toBe(`Bearer ${token}`);
+    expect(proxy.calls).toHaveLength(0);
+  });
+
+  test("whoever waits goes on with a token that is good and already due, and not only after the refresh", async () => {
+    const proxy = await startFilter();
+    const stream = send(proxy, KB);
+    const token = idToken({ exp: NOW_SEC + 100 });
+    proxy.sharedData.set(KEY, record({ token, leaseUntilMs: Math.round(proxy.clock.monotonicMs) + 2500 }));
+    proxy.advance(20);
+    expect(stream.requestHeader("authorization")).toBe(`Bearer ${token}`);
+  });
+
+  test("of an old and a new configuration with the same audience: one fetch for both", async () => {
+    const proxy = await startFilter();
+    const held = send(proxy, KB);
+    proxy.advance(20);
+    reconfigure(proxy, pluginConfig({ hop: "second" }));
+    const later = send(proxy, KB);
+    proxy.advance(500);
+    expect(proxy.calls.filter((call) => call.vm === "worker 0" || call.vm === "main")).toHaveLength(1);
+    const tokens = answerAll(proxy);
+    proxy.advance(20);
+    expect([held, later].map((stream) => stream.requestHeader("authorization"))).toEqual(
+      [0, 0].map(() => `Bearer ${tokens[0]}`),
+    );
   });
 });
