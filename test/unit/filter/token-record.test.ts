@@ -161,15 +161,18 @@ describe("workers that meet at the record", () => {
     const proxy = await startFilter();
     const get = proxy.sharedData.get.bind(proxy.sharedData);
     let serial = 0;
+    let madeMs = 0;
     // Each time somebody looks, another worker has been faster. A token with half a minute left is due again after half of that.
     proxy.sharedData.get = (key) => {
       const value = get(key);
-      const exp = Math.floor(proxy.clock.wallMs / 1000) + 32;
+      if (proxy.clock.wallMs - madeMs < 15_000) return value;
+      madeMs = proxy.clock.wallMs;
+      const exp = Math.floor(madeMs / 1000) + 32;
       proxy.sharedData.set(key, record({ token: idToken({ exp, jti: serial++ }) }));
       return value;
     };
     proxy.advance(120_000);
-    expect(serial).toBeGreaterThan(12);
+    expect(serial).toBeGreaterThan(6);
     expect(proxy.calls).toHaveLength(0);
   });
 
