@@ -1,5 +1,5 @@
-import { open, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { Failure } from "../errors.js";
@@ -18,7 +18,7 @@ export interface EnvoyOptions {
   readonly hop: string;
   /** The bootstrap. It must have an `admin`; that and every listener may bind port 0. */
   readonly configPath: string;
-  /** An existing folder, of this Envoy alone: `envoy.log` and `admin-address` are written there. */
+  /** An existing folder, of this Envoy alone: `log/envoy.log` and `admin-address` are written there. */
   readonly dir: string;
   /** Worker threads; 2 unless given, so that what workers share is shared as in production. */
   readonly concurrency?: number;
@@ -63,8 +63,10 @@ const REFUSED = "\\.(update_rejected|update_failure|listener_create_failure)$";
  */
 export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
   const { hop, dir } = options;
-  const logPath = join(dir, "envoy.log");
+  // In a folder of its own. Envoy watches the folders of its discovery files; at level debug it would log each write of its log.
+  const logPath = join(dir, "log", "envoy.log");
   const addressPath = join(dir, "admin-address");
+  await mkdir(dirname(logPath), { recursive: true });
   await rm(addressPath, { force: true });
   const program = await runProgram(options, logPath, addressPath);
   try {
@@ -121,7 +123,7 @@ function throughFuncE(funcE: FuncE, args: readonly string[], dir: string, logPat
       FUNC_E_STATE_HOME: home("state"),
       FUNC_E_RUNTIME_DIR: home("runtime"),
     },
-    logPath: join(dir, "func-e.log"),
+    logPath: join(dirname(logPath), "func-e.log"),
   };
 }
 

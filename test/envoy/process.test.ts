@@ -188,7 +188,7 @@ describe.skipIf(envoyPath === undefined)("startEnvoy", () => {
     };
     const { message } = await failureOf(start(keeper, "ingress", silent, { readyTimeoutMs: 1000 }));
     expect(message).toContain("ingress: Envoy was not ready within 1 s");
-    expect(await readFile(join(keeper.workDir, "ingress/envoy.log"), "utf8")).toContain("ENVOY_SIGTERM");
+    expect(await readFile(join(keeper.workDir, "ingress/log/envoy.log"), "utf8")).toContain("ENVOY_SIGTERM");
   });
 
   it("says which program cannot be started", async () => {

@@ -81,7 +81,8 @@ describe.skipIf(envoyPath === undefined)("the rendered mesh in two Envoys", () =
   });
 
   it("is taken by Envoy without a warning", async () => {
-    for (const hop of ["ingress", "agents"]) expect(await readFile(join(folder, hop, "envoy.log"), "utf8")).toBe("");
+    for (const hop of ["ingress", "agents"])
+      expect(await readFile(join(folder, hop, "log", "envoy.log"), "utf8")).toBe("");
   });
 
   it("leads to a service in the cluster, and keeps the caller's host", async () => {

@@ -16,12 +16,12 @@ import { wasmPath } from "../../shim/package-root.js";
 import { bootstrapFile } from "../../shim/render/envoy/bootstrap.js";
 import { endpointCluster } from "../../shim/render/envoy/cluster.js";
 import { resourceFile } from "../../shim/render/envoy/files.js";
-import { hopConnectionManager } from "../../shim/render/envoy/hcm.js";
+import { hopConnectionManager, router } from "../../shim/render/envoy/hcm.js";
 import { BOOTSTRAP_FILE, type EnvoyFile } from "../../shim/render/envoy/input.js";
 import { type JsonObject, typed } from "../../shim/render/envoy/json.js";
 import { onLoopback } from "../../shim/render/envoy/loopback.js";
 import { METADATA_SERVICE, outboundCluster } from "../../shim/render/envoy/names.js";
-import { pluginResource } from "../../shim/render/envoy/plugin.js";
+import { pluginFilter, pluginResource } from "../../shim/render/envoy/plugin.js";
 import type { PluginConfig } from "../../shim/render/plugin-config.js";
 
 /** Where a backend really is, at 127.0.0.1. */
@@ -42,6 +42,18 @@ export interface StandaloneOptions {
   readonly upgrades?: readonly string[];
   readonly concurrency?: number;
   readonly metadata?: Omit<MetadataServerOptions, "keys" | "email">;
+  /** What the metadata cluster is instead of a metadata server: missing, without endpoints, or something at this port. */
+  readonly metadataCluster?: "missing" | "empty" | number;
+  /** More clusters that the filter calls, by name. */
+  readonly clusters?: Readonly<Record<string, Service>>;
+  /** Added to what every route does, such as a retry policy. */
+  readonly route?: JsonObject;
+  /** HTTP filters in front of ours. */
+  readonly filters?: readonly JsonObject[];
+  /** Another build of the filter. */
+  readonly wasmPath?: string;
+  readonly logLevel?: string;
+  readonly componentLogLevel?: string;
   /** The metadata server says nothing before this; set `identity.timeoutMs` to match. */
   readonly tokensAfter?: Promise<void>;
 }
@@ -54,6 +66,8 @@ export interface Standalone {
   readonly origin: string;
   readonly envoy: RunningEnvoy;
   readonly metadata: MetadataServer;
+  /** The folder of its configuration and logs. */
+  readonly dir: string;
   /** The filter's configuration is replaced as a control plane would: a new file is renamed over the old one. */
   update(config: PluginConfig): Promise<void>;
   close(): Promise<void>;
@@ -70,11 +84,15 @@ const HTTP2: JsonObject = {
 
 let keys: Promise<KeySet> | undefined;
 
+/** What all tokens of the tests are signed with. */
+export function testKeys(): Promise<KeySet> {
+  return (keys ??= createKeySet());
+}
+
 /** Starts an Envoy that runs build/hopgate.wasm as `config.hop`. */
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
-  keys ??= createKeySet();
   const metadata = await startMetadataServer({
-    keys: await keys,
+    keys: await testKeys(),
     email: "hopgate@test.iam.gserviceaccount.com",
     ...options.metadata,
   });
@@ -96,11 +114,11 @@ async function run(
   keeper: Keeper,
   metadataPort: number,
 ): Promise<Omit<Standalone, "metadata" | "close">> {
-  const { envoyPath, config, concurrency } = options;
+  const { envoyPath, config, concurrency, logLevel, componentLogLevel } = options;
   const dir = join(keeper.workDir, config.hop);
   const hop = hopCalled(config.hop);
   const plugin = (next: PluginConfig): EnvoyFile =>
-    resourceFile("ecds", [pluginResource(hop, wasmPath(), JSON.stringify(next))]);
+    resourceFile("ecds", [pluginResource(hop, options.wasmPath ?? wasmPath(), JSON.stringify(next))]);
   await mkdir(dir);
   const files = [
     resourceFile("cds", clusters(options, metadataPort)),
@@ -116,9 +134,11 @@ async function run(
     dir,
     configPath: join(dir, BOOTSTRAP_FILE),
     ...(concurrency !== undefined && { concurrency }),
+    ...(logLevel !== undefined && { logLevel }),
+    ...(componentLogLevel !== undefined && { componentLogLevel }),
   });
   const port = envoy.listeners.get("plain")?.port ?? 0;
-  return { port, origin: `http://127.0.0.1:${port}`, envoy, update: (next) => write(dir, plugin(next)) };
+  return { port, origin: `http://127.0.0.1:${port}`, envoy, dir, update: (next) => write(dir, plugin(next)) };
 }
 
 /** Hands connections on to `port` once `opened` is. */
@@ -154,12 +174,20 @@ function hopCalled(name: string): GatewayHop {
   };
 }
 
-function clusters({ config, services, passTo }: StandaloneOptions, metadataPort: number): readonly JsonObject[] {
+function clusters(options: StandaloneOptions, metadataPort: number): readonly JsonObject[] {
+  const { config, services, passTo, metadataCluster = metadataPort } = options;
+  const metadataName = outboundCluster(METADATA_SERVICE);
   return [
     ...Object.keys(config.backends).map((name) => cluster(name, services[name] ?? { port: 1 })),
     ...(passTo === undefined ? [] : [cluster("pass", passTo)]),
-    cluster(outboundCluster(METADATA_SERVICE), { port: metadataPort }),
+    ...Object.entries(options.clusters ?? {}).map(([name, service]) => cluster(name, service)),
+    ...(metadataCluster === "missing" ? [] : [metadataClusterOf(metadataName, metadataCluster)]),
   ];
+}
+
+function metadataClusterOf(name: string, place: "empty" | number): JsonObject {
+  if (place !== "empty") return cluster(name, { port: place });
+  return { ...cluster(name, { port: 1 }), load_assignment: { cluster_name: name } };
 }
 
 function cluster(name: string, { port, protocol }: Service): JsonObject {
@@ -175,7 +203,7 @@ function cluster(name: string, { port, protocol }: Service): JsonObject {
 }
 
 function listener(options: StandaloneOptions, hop: GatewayHop, dir: string): JsonObject {
-  const { upgrades = ["websocket"] } = options;
+  const { upgrades = ["websocket"], filters = [] } = options;
   const manager = hopConnectionManager(hop, dir, {
     stat_prefix: "plain",
     codec_type: "AUTO",
@@ -184,20 +212,21 @@ function listener(options: StandaloneOptions, hop: GatewayHop, dir: string): Jso
     http2_protocol_options: HTTP2,
     http_protocol_options: { allow_absolute_url: true, enable_trailers: true },
     use_remote_address: true,
+    ...(filters.length > 0 && { http_filters: [...filters, pluginFilter(hop, dir), router()] }),
   });
   return { name: "plain", ...onLoopback(0), filter_chains: [{ filters: [manager] }] };
 }
 
 /** As the shim renders them: a route matches the filter's word and nothing else. */
-function routes({ config, passTo, upgrades = [] }: StandaloneOptions): readonly JsonObject[] {
+function routes({ config, passTo, upgrades = [], route }: StandaloneOptions): readonly JsonObject[] {
   const chosen = Object.keys(config.backends).flatMap((name) => {
     const headers = [{ name: "x-hopgate-backend", string_match: { exact: name } }];
-    const connect = { match: { connect_matcher: {}, headers }, route: { cluster: name, timeout: "0s" } };
+    const connect = { match: { connect_matcher: {}, headers }, route: { cluster: name, timeout: "0s", ...route } };
     return [
       ...(upgrades.includes("CONNECT") ? [connect] : []),
-      { match: { prefix: "/", headers }, route: { cluster: name, timeout: "0s" } },
+      { match: { prefix: "/", headers }, route: { cluster: name, timeout: "0s", ...route } },
     ];
   });
-  const pass = { match: { prefix: "/" }, route: { cluster: "pass", timeout: "0s" } };
+  const pass = { match: { prefix: "/" }, route: { cluster: "pass", timeout: "0s", ...route } };
   return passTo === undefined ? chosen : [...chosen, pass];
 }
