@@ -11,11 +11,10 @@
  *                     └── fetch, and wait for it
  */
 import { Algorithm } from "./algorithm";
+import { answerStatus, readAnswer } from "./answer";
 import { Ascii } from "./ascii";
-import { BufferKind, readBuffer } from "./host/buffer";
 import { Bytes, hash64, Writer } from "./host/bytes";
 import { monotonicNs } from "./host/clock";
-import { getHeader, HeaderMap } from "./host/headers";
 import { canCall, httpCall, HttpCallback } from "./host/http-call";
 import { Inbox } from "./host/inbox";
 import { isLogged, log, LogLevel } from "./host/log";
@@ -26,7 +25,7 @@ import { Identity } from "./identity";
 import { Key, readKeys } from "./key";
 import { KeySetRecord } from "./key-set-record";
 import { countKeyFetch } from "./metrics";
-import { AUTHORITY, METHOD, PATH, STATUS } from "./names";
+import { AUTHORITY, METHOD, PATH } from "./names";
 import { Waiter, WaitList } from "./waiting";
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -42,7 +41,6 @@ const MAX_SET_BYTES: i32 = 128 << 10;
 
 const KEY_PREFIX = Bytes.of("hopgate/1/keys/");
 const GET = Bytes.of("GET");
-const STATUS_OK = Bytes.of("200");
 const WARNING = Bytes.of("hopgate: no key set from ");
 const WARNING_REASON = Bytes.of(": ");
 
@@ -57,7 +55,7 @@ const BAD_SET = Bytes.of("bad_key_set");
 
 const record = new KeySetRecord();
 const headers = new PairsWriter(4, 8192);
-const statusValue = new Inbox(16, 64);
+const noBody = Bytes.empty();
 const body = new Inbox(4096, MAX_SET_BYTES);
 const message = new Writer(2048);
 
@@ -231,7 +229,7 @@ export class KeySet extends HttpCallback {
     if (!canCall()) return;
     const source = this.source;
     headers.reset().add(METHOD, GET).add(PATH, source.path).add(AUTHORITY, source.authority);
-    const status = httpCall(this.identity.root, source.cluster, headers, source.timeoutMs, this);
+    const status = httpCall(this.identity.root, source.cluster, headers, noBody, source.timeoutMs, this);
     this.wanted = false;
     this.fetchedAtMs = monotonicNs() / NS_PER_MS;
     if (status == Status.Ok) this.fetching = true;
@@ -244,10 +242,11 @@ export class KeySet extends HttpCallback {
   }
 
   private receive(headerCount: i32, bodySize: i32): Bytes {
-    if (headerCount == 0 || getHeader(HeaderMap.HttpCallResponse, STATUS, statusValue) != Status.Ok) return RESET;
-    if (!statusValue.equals(STATUS_OK)) return BAD_STATUS;
+    const status = answerStatus(headerCount);
+    if (status == 0) return RESET;
+    if (status != 200) return BAD_STATUS;
     if (bodySize > MAX_SET_BYTES) return TOO_LARGE;
-    if (readBuffer(BufferKind.HttpCallResponseBody, MAX_SET_BYTES, body) != Status.Ok) return BAD_SET;
+    if (!readAnswer(bodySize, MAX_SET_BYTES, body)) return BAD_SET;
     const keys = readKeys(body, this.algorithm);
     if (keys === null) return BAD_SET;
     this.replace(keys);

@@ -111,6 +111,7 @@ export class Request extends Waiter {
     this.exposed = isExposed(config);
     const found = config.matchService ? findService() : host.parse(head.authority);
     if (!removeOwnTokens()) return this.refuse(TOKEN_UNAVAILABLE);
+    this.hasAuthorization = head.hasAuthorization;
     this.sanitise(config);
     if (isBypassed(config, found)) {
       this.phase = Phase.Ignored;
@@ -195,7 +196,6 @@ export class Request extends Waiter {
 
   /** `token` null: the mesh around this hop adds it, and must not find one of the caller's in its place. */
   private identify(token: Token | null): Action {
-    this.hasAuthorization = head.hasAuthorization;
     if (head.method.equals(CONNECT) || (head.upgrade.length > 0 && !head.upgrade.equalsIgnoreCase(WEBSOCKET))) {
       return this.refuse(UPGRADE_UNSUPPORTED);
     }
@@ -314,21 +314,16 @@ export class Request extends Waiter {
 }
 
 /**
- * What an earlier pass of this request was given (an internal redirect, see `own-tokens.ts`) goes before anything is decided.
- * False if the host does not take it away: then the request must not go on.
+ * What an earlier pass of this request was given (an internal redirect, see `own-tokens.ts`) goes before anything is decided, and
+ * is then as if it had never been there. False if the host does not take it away: then the request must not go on.
  */
 function removeOwnTokens(): bool {
-  if (head.hasAuthorization && isOwn(head.authorization)) {
-    head.hasAuthorization = false;
-    head.authorization.clear();
-    if (removeHeader(HeaderMap.Request, AUTHORIZATION) != Status.Ok) return false;
-  }
-  if (head.hasServerlessAuthorization && isOwn(head.serverlessAuthorization)) {
-    head.hasServerlessAuthorization = false;
-    head.serverlessAuthorization.clear();
-    return removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION) == Status.Ok;
-  }
-  return true;
+  const inAuthorization = head.hasAuthorization && isOwn(head.authorization);
+  const inServerless = head.hasServerlessAuthorization && isOwn(head.serverlessAuthorization);
+  if (!inAuthorization && !inServerless) return true;
+  if (inAuthorization && removeHeader(HeaderMap.Request, AUTHORIZATION) != Status.Ok) return false;
+  if (inServerless && removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION) != Status.Ok) return false;
+  return head.read();
 }
 
 function isExposed(config: Config): bool {

@@ -69,7 +69,7 @@ export function httpCall(
 }
 
 /** Whether `count` more calls can be started now. */
-export function canCall(count: i32): bool {
+export function canCall(count: i32 = 1): bool {
   for (let i = 0; i < MAX_CALLS && count > 0; i++) {
     if (pending[i] === null) count -= 1;
   }
