@@ -3,8 +3,8 @@
  * compiler's business, and they take several times as long as all the rest.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
@@ -20,22 +20,22 @@ interface AscConfig {
   readonly options: Readonly<Record<string, string | number | boolean | readonly string[]>>;
 }
 
-/** The module of a guest in AssemblyScript: compiled once for each state of its text and of the binding. */
-async function compileGuest(source: string): Promise<Uint8Array> {
+/** Where the module of a guest in AssemblyScript is: compiled once for each state of its text and of what it is built on. */
+async function compileGuest(source: string): Promise<string> {
   const flags = ascFlags();
   const cached = join(CACHE, `${fingerprint(source, flags)}.wasm`);
-  try {
-    return readFileSync(cached);
-  } catch {
-    const module = await compile(source, flags);
-    store(cached, module);
-    return module;
-  }
+  if (!existsSync(cached)) store(cached, await compile(source, flags));
+  return cached;
+}
+
+/** The file with the module of test/support/guests/NAME.as. */
+export function guestPath(name: string): Promise<string> {
+  return compileGuest(readFileSync(new URL(`guests/${name}.as`, import.meta.url), "utf8"));
 }
 
 /** The module of test/support/guests/NAME.as. */
 export async function guest(name: string): Promise<Uint8Array> {
-  return compileGuest(readFileSync(new URL(`guests/${name}.as`, import.meta.url), "utf8"));
+  return readFileSync(await guestPath(name));
 }
 
 async function compile(source: string, flags: readonly string[]): Promise<Uint8Array> {
@@ -72,9 +72,12 @@ function ascFlags(): string[] {
 
 function fingerprint(source: string, flags: readonly string[]): string {
   const hash = createHash("sha256").update(asc.version).update(flags.join("\0")).update(source);
-  const folder = join(ROOT, "filter", "host");
-  for (const file of readdirSync(folder).sort())
-    hash.update(relative(ROOT, file)).update(readFileSync(join(folder, file)));
+  const folders = source.includes("filter/index") ? ["filter/host", "filter"] : ["filter/host"];
+  for (const folder of folders) {
+    for (const file of readdirSync(join(ROOT, folder)).sort()) {
+      if (file.endsWith(".ts")) hash.update(file).update(readFileSync(join(ROOT, folder, file)));
+    }
+  }
   hash.update(readFileSync(join(ROOT, "asconfig.literals.js")));
   return hash.digest("hex").slice(0, 32);
 }
