@@ -2,9 +2,9 @@
 import { Config } from "./config";
 import { Request } from "./request";
 
-/** Milliseconds between two ticks: ordinarily, and while requests wait for a token. */
+/** Milliseconds between two ticks: ordinarily, and while requests wait. Half of the time in which they are to go on. */
 const TICK_MS: i32 = 1000;
-export const HURRIED_TICK_MS: i32 = 20;
+export const HURRIED_TICK_MS: i32 = 10;
 
 export class RequestPool {
   private free: Request[] = [];

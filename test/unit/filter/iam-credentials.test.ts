@@ -76,7 +76,7 @@ describe("impersonation", () => {
   test("asks the metadata server for an access token, and with it the IAM Credentials API for the ID token", async () => {
     const proxy = await start();
     const stream = send(proxy, KB);
-    proxy.advance(20);
+    proxy.advance(10);
     expect(proxy.calls.map(({ request }) => request)).toEqual([
       {
         cluster: METADATA,
@@ -230,7 +230,7 @@ describe("impersonation", () => {
 
   test("takes no longer than the time-out in all, and so its lease is never outlived", async () => {
     const proxy = await start();
-    proxy.advance(20);
+    proxy.advance(10);
     const begun = proxy.clock.monotonicMs;
     proxy.advance(1999);
     proxy.calls[0]?.respond(FROM_METADATA, accessToken());

@@ -87,11 +87,11 @@ describe("times", () => {
     const stream = send(proxy, KB);
     proxy.advance(25);
     answerAll(proxy);
-    proxy.advance(15);
+    proxy.advance(5);
     proxy.advance(3);
     answered(stream);
     const { counters, histograms } = proxy.metrics();
-    expect(histograms[histogram("wait", "kb")]).toEqual({ count: 1, sum: 40_000, values: [40_000] });
+    expect(histograms[histogram("wait", "kb")]).toEqual({ count: 1, sum: 30_000, values: [30_000] });
     expect(histograms[histogram("upstream", "kb")]?.values).toEqual([3_000]);
     expect(histograms[histogram("self", "kb")]?.values).toEqual([0]);
     expect(counters[waits("released")]).toBe(1);
