@@ -14,7 +14,7 @@ const HEADERS = [
   ["metadata-flavor", "Google"],
 ] as const;
 
-/** The first tick comes 20 ms after a configuration. */
+/** The first tick comes 10 ms after a configuration. */
 const PATIENCE_MS = 5000;
 
 /** Lets the filter fetch the token of each audience of its configuration, and answers. */
