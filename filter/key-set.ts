@@ -26,14 +26,12 @@ import { Key, readKeys } from "./key";
 import { KeySetRecord } from "./key-set-record";
 import { countKeyFetch } from "./metrics";
 import { AUTHORITY, METHOD, PATH } from "./names";
+import { random, retryPauseMs } from "./retry";
 import { Waiter, WaitList } from "./waiting";
 
 const NS_PER_MS: i64 = 1_000_000;
 const NS_PER_SEC: i64 = 1_000_000_000;
 
-/** First retry after a failure, and the longest pause between two. */
-const RETRY_MS: i64 = 1_000;
-const RETRY_LIMIT_MS: i64 = 8_000;
 /** How much longer than the call itself a fetch of another worker is waited for: after that the worker is taken for dead. */
 const SLACK_MS: i64 = 1_000;
 /** Google's set has 2 KiB. A larger answer than this is refused unread. */
@@ -135,7 +133,7 @@ export class KeySet extends HttpCallback {
     const source = this.source;
     this.setAtNs = ns;
     // Up to a tenth earlier, so that workers and proxies that began together do not all ask together.
-    this.refreshAtMs = ns / NS_PER_MS + source.cacheSec * 1000 - (ns % (source.cacheSec * 100 + 1));
+    this.refreshAtMs = ns / NS_PER_MS + source.cacheSec * 1000 - (random(ns) % (source.cacheSec * 100 + 1));
     this.usableUntilNs = ns + (source.cacheSec + source.maxStaleSec) * NS_PER_SEC;
   }
 
@@ -277,8 +275,8 @@ export class KeySet extends HttpCallback {
       this.freshen(nowNs);
     } else {
       this.warn(result);
-      this.retryAtMs = nowMs + min(RETRY_MS << min(this.failures, 3), RETRY_LIMIT_MS);
       this.failures += 1;
+      this.retryAtMs = nowMs + retryPauseMs(this.failures, nowNs);
     }
     if (record.read(this.recordKey)) {
       record.startedMs = 0;

@@ -24,6 +24,7 @@ import { Identity, IdentityMode } from "./identity";
 import { AUDIENCE_REFUSED, BAD_TOKEN, FETCHED } from "./metadata-server";
 import { countTokenFetch, countTokenWaits } from "./metrics";
 import { remember } from "./own-tokens";
+import { random, retryPauseMs } from "./retry";
 import { TokenRecord } from "./token-record";
 import { Waiter, WaitList } from "./waiting";
 
@@ -37,9 +38,6 @@ const REFRESH_JITTER_MS: i64 = 10_000;
 /** A source whose tokens are always due for refresh is asked no more often than this, or at half of their life. */
 const REFRESH_PAUSE_MS: i64 = 30_000;
 const REFRESH_FLOOR_MS: i64 = 1_000;
-/** First retry after a failure, and the longest pause between two. */
-const RETRY_MS: i64 = 1_000;
-const RETRY_LIMIT_MS: i64 = 8_000;
 /** Pause after the source said that it has no token for this audience, or knows no such account. */
 const REFUSED_PAUSE_MS: i64 = 30_000;
 /** After so many in a row, the record is taken for one that another plugin keeps writing, and this worker goes on alone. */
@@ -229,9 +227,7 @@ export class Token {
     if (record.read(this.key)) this.takeFromRecord(nowNs);
     this.failures = min(max(record.failures, this.failures), 16) + 1;
     const isRefused = reason === AUDIENCE_REFUSED || reason === ACCOUNT_UNKNOWN;
-    const pauseMs = isRefused
-      ? REFUSED_PAUSE_MS
-      : jittered(min(RETRY_MS << (this.failures - 1), RETRY_LIMIT_MS), nowNs);
+    const pauseMs = isRefused ? REFUSED_PAUSE_MS : retryPauseMs(this.failures, nowNs);
     this.retryAtMs = nowNs / NS_PER_MS + pauseMs;
     this.publish(null);
     this.settle(this.isUsable(nowNs), i64.MAX_VALUE);
@@ -295,16 +291,4 @@ function keyOf(identity: Identity, audience: Bytes): Bytes {
 /** Whether `timeMs` is yet to come, and no further off than we would have put it ourselves. */
 function isAhead(timeMs: i64, nowMs: i64, limitMs: i64): bool {
   return timeMs > nowMs && timeMs - nowMs <= limitMs;
-}
-
-/** Between half of `milliseconds` and all of it. */
-function jittered(milliseconds: i64, nowNs: i64): i64 {
-  return milliseconds / 2 + (random(nowNs) % (milliseconds / 2 + 1));
-}
-
-/** Enough disorder to keep workers apart: the low bits of their clocks, spread (the finalizer of SplitMix64). */
-function random(nowNs: i64): i64 {
-  let value = <u64>nowNs * 0x9e37_79b9_7f4a_7c15;
-  value = (value ^ (value >> 30)) * 0xbf58_476d_1ce4_e5b9;
-  return <i64>((value ^ (value >> 27)) >> 1);
 }
