@@ -14,6 +14,12 @@ export const MAX_CALLER_TOKEN: i32 = 8192;
 /** A token whose key has a longer name is refused. */
 export const MAX_KEY_ID: i32 = 256;
 
+/**
+ * Values and names of a header. Anybody can send one: with names made to collide, telling a thousand apart would take a worker
+ * tens of milliseconds.
+ */
+const MAX_HEADER_NODES: i32 = 64;
+
 /** What Cloud Run puts in the place of the signature (https://cloud.google.com/run/docs/authenticating/service-to-service). */
 const REMOVED = Bytes.of("SIGNATURE_REMOVED_BY_GOOGLE");
 const ALG = Bytes.of("alg");
@@ -31,7 +37,7 @@ export class Jwt {
 
   private part: Bytes = Bytes.empty();
   private headerText: Writer = new Writer(MAX_CALLER_TOKEN);
-  private header: Json = new Json(64);
+  private header: Json = new Json(MAX_HEADER_NODES, MAX_HEADER_NODES);
 
   /** Takes `token` apart. Null: it has the right shape and header, and everything here is about it. Else why it is refused. */
   read(token: Bytes, algorithm: Algorithm): ReplyError | null {

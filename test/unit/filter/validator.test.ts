@@ -156,6 +156,8 @@ describe("a request without a valid token is refused", () => {
   const times = (claims: Record<string, unknown>): TokenOptions => ({ claims: googleClaims(claims) });
   const without = (name: string): Record<string, unknown> => ({ ...googleClaims(), [name]: undefined });
   const text = (claims: string): TokenOptions => ({ claims });
+  const many = (count: number): Record<string, number> =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`n${i}`, i]));
   const json = (extra: string): TokenOptions => text(JSON.stringify(googleClaims()).replace(/\}$/, `,${extra}}`));
 
   test.each<[string, TokenOptions, string]>([
@@ -181,6 +183,8 @@ describe("a request without a valid token is refused", () => {
     ["with something critical", { header: { crit: ["exp"], exp: 1 } }, "token_malformed"],
     ["with a name twice in its header", { header: '{"alg":"none","alg":"RS256","kid":"google-1"}' }, "token_malformed"],
     ["with a header that is a list", { header: '["RS256"]' }, "token_malformed"],
+    ["with a header of more names than it takes time to tell apart", { header: many(32) }, "token_malformed"],
+    ["with a header of as many names as there may be", { header: { ...many(28), alg: "none" } }, "token_algorithm"],
     ["with a header that is no JSON", { header: "RS256" }, "token_malformed"],
     ["expired", times({ exp: NOW_SEC - 60 }), "token_expired"],
     ["with an expiry in text", times({ exp: String(NOW_SEC + 3600) }), "token_claims"],
