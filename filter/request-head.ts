@@ -2,6 +2,7 @@
  * What the filter needs to know of a request, read in one crossing. One object serves all requests of a VM: it is valid during
  * `onRequestHeaders` and no longer.
  */
+import { Ascii } from "./ascii";
 import { Bytes } from "./host/bytes";
 import { HeaderMap, HeaderPairs } from "./host/headers";
 import { Status } from "./host/status";
@@ -31,7 +32,7 @@ export class RequestHead {
   readonly trace: Bytes = Bytes.empty();
   hasAuthorization: bool = false;
   hasServerlessAuthorization: bool = false;
-  /** A header came whose name begins with `x-hopgate-`. */
+  /** A header came whose name looks like one of ours. */
   hasOwn: bool = false;
 
   private pairs: HeaderPairs = new HeaderPairs(16_384);
@@ -45,11 +46,11 @@ export class RequestHead {
     return true;
   }
 
-  /** The next name that begins with `x-hopgate-`, valid until the next call; null at the end. Starts over after `read`. */
+  /** The next name that looks like one of ours, valid until the next call; null at the end. Starts over after `read`. */
   nextOwn(): Bytes | null {
     const pairs = this.pairs;
     while (pairs.next()) {
-      if (pairs.name.startsWith(OWN_PREFIX)) return pairs.name;
+      if (looksOwn(pairs.name)) return pairs.name;
     }
     return null;
   }
@@ -117,7 +118,7 @@ export class RequestHead {
         }
         break;
     }
-    if (name.startsWith(OWN_PREFIX)) this.takeOwn(name, value);
+    if (looksOwn(name)) this.takeOwn(name, value);
   }
 
   private takeOwn(name: Bytes, value: Bytes): void {
@@ -125,6 +126,19 @@ export class RequestHead {
     if (name.equals(OWN_PATH)) look(this.stamps, value);
     else if (name.equals(OWN_TRACE)) look(this.trace, value);
   }
+}
+
+/**
+ * Whether `name` begins with `x-hopgate-`, or with underscores in the place of hyphens: CGI, WSGI and their like make one name of
+ * both, so that to a service `x_hopgate_caller` would be our word.
+ */
+function looksOwn(name: Bytes): bool {
+  if (name.length < OWN_PREFIX.length) return false;
+  for (let i = 0; i < OWN_PREFIX.length; i++) {
+    const byte = name.at(i);
+    if (byte != OWN_PREFIX.at(i) && (byte != Ascii.Underscore || OWN_PREFIX.at(i) != Ascii.Hyphen)) return false;
+  }
+  return true;
 }
 
 function look(window: Bytes, at: Bytes): void {

@@ -65,6 +65,13 @@ const enum Phase {
   Ignored,
 }
 
+/** For whose keys a request was held last; in the order in which validators are asked. */
+const enum Held {
+  Never,
+  ForHop,
+  ForRoute,
+}
+
 /** Hops that `x-hopgate-path` names at most. */
 const MAX_STAMPS: i32 = 8;
 const CONNECT = Bytes.of("CONNECT");
@@ -87,6 +94,7 @@ export class Request extends Waiter {
   /** Whom the caller must satisfy beside the validator of the hop. */
   private ofRoute: Validator | null = null;
   private matched: bool = false;
+  private held: Held = Held.Never;
   private result: Bytes = ABORTED;
   /** The answer may carry `Server-Timing`. */
   private exposed: bool = false;
@@ -126,37 +134,42 @@ export class Request extends Waiter {
       if (route.validator !== config.validator) this.ofRoute = route.validator;
     }
     stamp(config.hop, config.edge);
-    return this.admit(true);
+    return this.admit();
   }
 
-  /** Every hop takes away what only hops may say about identity and routing; an edge, everything that looks like ours. */
+  /**
+   * Every hop takes away what only hops may say about identity and routing, and what is spelled as no hop would; an edge,
+   * everything that looks like ours.
+   */
   private sanitise(config: Config): void {
     if (!head.hasOwn) return;
     for (let name = head.nextOwn(); name !== null; name = head.nextOwn()) {
-      if (config.edge || name.equals(OWN_BACKEND) || name.equals(OWN_CALLER)) removeHeader(HeaderMap.Request, name);
+      const isForged = name.equals(OWN_BACKEND) || name.equals(OWN_CALLER) || name.indexOf(Ascii.Underscore) >= 0;
+      if (config.edge || isForged) removeHeader(HeaderMap.Request, name);
     }
   }
 
-  /** Lets the caller in if everybody who is to check it is satisfied. Run once more when a request was held for keys. */
-  private admit(mayHold: bool): Action {
+  /** Lets the caller in if everybody who is to check it is satisfied. Run again when a request was held for keys. */
+  private admit(): Action {
     const ofHop = this.config.validator;
     const ofRoute = this.ofRoute;
-    if (ofHop !== null && !this.satisfies(ofHop, mayHold)) return Action.Pause;
-    if (ofRoute !== null && !this.satisfies(ofRoute, mayHold)) return Action.Pause;
+    if (ofHop !== null && !this.satisfies(ofHop, Held.ForHop)) return Action.Pause;
+    if (ofRoute !== null && !this.satisfies(ofRoute, Held.ForRoute)) return Action.Pause;
     // Only now is anything changed: whoever is asked again must find what it found before.
     if (ofHop !== null && !this.introduce(ofHop)) return this.refuse(KEYS_UNAVAILABLE);
     if (ofRoute !== null && !this.introduce(ofRoute)) return this.refuse(KEYS_UNAVAILABLE);
     return this.matched ? this.follow() : this.forward();
   }
 
-  /** False: the request is refused, or held. */
-  private satisfies(validator: Validator, mayHold: bool): bool {
-    const nowNs = mayHold ? this.startNs : monotonicNs();
+  /** False: the request is refused, or held. It is held once for each validator, so that it cannot wait for ever. */
+  private satisfies(validator: Validator, hold: Held): bool {
+    const nowNs = this.held == Held.Never ? this.startNs : monotonicNs();
     const verdict = validator.check(head, nowNs);
     if (verdict == Verdict.Accepted) return true;
     const keys = validator.keys;
     if (verdict == Verdict.KeysWanted) {
-      if (mayHold && keys.hold(this, nowNs)) {
+      if (this.held < hold && keys.hold(this, nowNs)) {
+        this.held = hold;
         this.phase = Phase.WaitingForKeys;
         this.pool.hurry();
         return false;
@@ -223,7 +236,7 @@ export class Request extends Waiter {
 
   private goOnWithKeys(): Action {
     this.phase = Phase.Headers;
-    return head.read() ? this.admit(false) : this.refuse(KEYS_UNAVAILABLE);
+    return head.read() ? this.admit() : this.refuse(KEYS_UNAVAILABLE);
   }
 
   private goOnWithToken(available: bool, nowNs: i64): Action {
@@ -307,6 +320,7 @@ export class Request extends Waiter {
     this.backend = this.config.unmatched;
     this.ofRoute = null;
     this.matched = false;
+    this.held = Held.Never;
     this.result = ABORTED;
     this.exposed = false;
     this.waitNs = 0;

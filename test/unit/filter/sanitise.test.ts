@@ -85,6 +85,25 @@ describe("an inner hop", () => {
   });
 });
 
+describe("spelled with underscores, which CGI and WSGI take for hyphens", () => {
+  const spelled: Headers = [
+    ["x_hopgate_caller", "root"],
+    ["x-hopgate_caller", "root"],
+    ["X_Hopgate-Caller", "root"],
+    ["x_hopgate_backend", "kb"],
+    ["x_hopgate-new", "root"],
+    ["x-hopgate-new_one", "root"],
+  ];
+
+  test.each([true, false])("what is ours is removed on every hop (edge: %s)", async (edge) => {
+    for (const host of [LLM, "other.example"]) {
+      const stream = send(await startFilter(pluginConfig({ edge })), host, [...spelled, ["x_hop_gate_caller", "else"]]);
+      const left = stream.requestHeaders?.filter(([name]) => name.includes("_"));
+      expect(left).toEqual([["x_hop_gate_caller", "else"]]);
+    }
+  });
+});
+
 describe("an inbound x-serverless-authorization", () => {
   const credential: Headers = [["x-serverless-authorization", "Bearer callers"]];
 

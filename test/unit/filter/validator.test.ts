@@ -408,6 +408,33 @@ describe("the validator of a hop", () => {
     expect(outcome(send(proxy, KB, both))).toBe("token_missing");
   });
 
+  test("and that of the route may have to wait for keys one after the other", async () => {
+    const header = "x-goog-iap-jwt-assertion";
+    const jwks = { ...validator().jwks, path: "/iap" };
+    const rules = { algorithm: "ES256" as const, header, emails: ["*"], jwks };
+    const config = validating({}, { validate: "iap", validators: { google: validator(), iap: validator(rules) } });
+    for (const first of ["/iap", "/oauth2/v3/certs"]) {
+      const proxy = await startValidator(config);
+      const answer = (path: string): void => {
+        const calls = keyCalls(proxy).filter((call) => call.header(":path") === path);
+        for (const call of calls) call.respond([[":status", "200"]], keySet(path === "/iap" ? iap : google));
+      };
+      const stream = call(proxy, callerToken(), [[header, callerToken({ key: iap })]]);
+      answer(first);
+      proxy.advance(20);
+      expect(outcome(stream)).toBe("held");
+      answer(first === "/iap" ? "/oauth2/v3/certs" : "/iap");
+      answerAll(proxy);
+      proxy.advance(20);
+      expect(outcome(stream)).toBe("ok");
+      // Each is waited for once, and no longer than its fetch takes.
+      const cold = await startValidator(config);
+      const lost = call(cold, callerToken(), [[header, callerToken({ key: iap })]]);
+      cold.advance(2_000);
+      expect(outcome(lost)).toBe("keys_unavailable");
+    }
+  });
+
   test("does not look at bypassed paths", async () => {
     const proxy = await ready(validating({}, { validate: "google", bypass: [{ path: "/v1/answers" }] }));
     expect(refusal(send(proxy, KB))).toBeUndefined();
