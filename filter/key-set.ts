@@ -76,6 +76,11 @@ export class KeySource {
   maxStaleSec: i64 = 3600;
   cooldownSec: i64 = 30;
   timeoutMs: i32 = 2000;
+
+  /** Whether it is the same place. */
+  equals(other: KeySource): bool {
+    return this.cluster.equals(other.cluster) && this.authority.equals(other.authority) && this.path.equals(other.path);
+  }
 }
 
 /** The sets of all roots in this VM that have ticked. */
@@ -84,7 +89,7 @@ const running: KeySet[] = [];
 export class KeySet extends HttpCallback {
   private recordKey: Bytes;
   private keys: Key[] = [];
-  /** Of the set as it was fetched; 0 before the first. */
+  /** Of the names in the set, whatever their order; 0 before the first. */
   private digest: i64 = 0;
   /** When the set came, by the monotonic clock. */
   private setAtNs: i64 = 0;
@@ -119,7 +124,7 @@ export class KeySet extends HttpCallback {
   private inherit(): void {
     for (let i = 0; i < running.length; i++) {
       const other = running[i];
-      if (!other.recordKey.equals(this.recordKey) || other.algorithm != this.algorithm) continue;
+      if (!other.source.equals(this.source) || other.algorithm != this.algorithm) continue;
       for (let k = 0; k < other.keys.length; k++) this.keys.push(new Key(other.keys[k].id, other.keys[k].publicKey));
       this.digest = other.digest;
       this.fetchedAtMs = other.fetchedAtMs;
@@ -248,14 +253,15 @@ export class KeySet extends HttpCallback {
     const keys = readKeys(body, this.algorithm);
     if (keys === null) return BAD_SET;
     this.replace(keys);
-    this.digest = <i64>hash64(body);
     return FETCHED;
   }
 
   /** Keys that are in both sets stay the objects that they are: tokens verified with them stay known. */
   private replace(keys: Key[]): void {
     for (let i = 0; i < this.keys.length; i++) this.keys[i].isCurrent = false;
+    this.digest = 0;
     for (let i = 0; i < keys.length; i++) {
+      this.digest += <i64>hash64(keys[i].id); // a sum: issuers do not keep an order
       const known = this.find(keys[i].id);
       if (known === null || !known.publicKey.equals(keys[i].publicKey)) continue;
       known.isCurrent = true;

@@ -97,6 +97,24 @@ describe.skipIf(envoyPath === "")("the workers of one Envoy", () => {
     expect(envoy.keys.requests()).toBeGreaterThanOrEqual(4);
   });
 
+  it("made-up keys cause one fetch in a cooldown also where the issuer never writes its set the same way", async () => {
+    const cooldownSec = 2;
+    const envoy = await start({ config: checking({ cooldownSec }), concurrency: 4, keySet: { fault: "hang" } });
+    let written = 0;
+    envoy.keys.answer = () => (written++ % 2 === 0 ? keySet(google, second) : keySet(second, google));
+    envoy.keys.release();
+    await eventually(async () => ((await outcome(envoy, { token: liveToken() })) === "200" ? true : undefined));
+    await eventually(() => (envoy.keys.requests() === 5 ? true : undefined));
+    const before = envoy.keys.requests();
+    const since = performance.now();
+    await eventually(async () => {
+      const asked = Array.from({ length: 20 }, (_, index) => outcome(envoy, { token: forged(String(index)) }));
+      expect(new Set(await Promise.all(asked))).toEqual(new Set(["401 token_key_unknown"]));
+      return envoy.keys.requests() > before && performance.now() - since > 3_900 ? true : undefined;
+    });
+    expect(envoy.keys.requests() - before).toBeLessThanOrEqual(Math.floor((performance.now() - since) / 2_000) + 1);
+  });
+
   it("requests that are held for keys may go away, and the others are let in", async () => {
     const envoy = await start({ concurrency: 1, keySet: { fault: "hang" } });
     const gone = await Promise.all(Array.from({ length: 50 }, () => openRequest(envoy.port)));

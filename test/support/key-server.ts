@@ -4,8 +4,9 @@ import type { ServerResponse } from "node:http";
 import type { LocalServer } from "../../shim/local/server.js";
 import { startService } from "./echo.js";
 
-/** What it answers: a set with status 200, another status, nothing at all, or the end of the connection. */
-export type KeyAnswer = string | Buffer | { readonly status: number } | { readonly fault: "hang" | "reset" };
+/** What it answers: a set, or one anew each time, with status 200, another status, nothing at all, or the end of the connection. */
+export type KeyAnswer =
+  string | Buffer | (() => string) | { readonly status: number } | { readonly fault: "hang" | "reset" };
 
 export interface KeyServer extends LocalServer {
   /** From now on, where `answers` has nothing else. */
@@ -27,7 +28,8 @@ export async function startKeyServer(first: KeyAnswer): Promise<KeyServer> {
   const counts = new Map<string, number>();
   const reply = (path: string, response: ServerResponse): void => {
     const now = answers.get(path) ?? answer;
-    if (typeof now === "string" || Buffer.isBuffer(now)) response.writeHead(200).end(now);
+    if (typeof now === "function") response.writeHead(200).end(now());
+    else if (typeof now === "string" || Buffer.isBuffer(now)) response.writeHead(200).end(now);
     else if ("status" in now) response.writeHead(now.status).end();
     else if (now.fault === "reset") response.destroy();
     else hanging.push([path, response]);
