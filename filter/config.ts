@@ -39,7 +39,6 @@ export class Bypass {
   ) {}
 }
 
-const MAX_HEADER_NAME: i32 = 128;
 const DAY_SEC: i32 = 86_400;
 
 export class Config {
@@ -196,7 +195,7 @@ function readRoutes(list: List, config: Config, backends: NameTable<Backend>, va
   while (list.next()) {
     const section = list.section();
     const arms = readArms(section, backends);
-    const sticky = section.has(Bytes.of("sticky")) ? headerName(section, Bytes.of("sticky")) : null;
+    const sticky = section.has(Bytes.of("sticky")) ? section.headerName(Bytes.of("sticky")) : null;
     const validator = validatorOf(section, validators);
     const open = section.has(Bytes.of("open")) ? section.text(Bytes.of("open")).length > 0 : false;
     if (open && validator !== null) report(section.pathOf(Bytes.of("open")), Bytes.of("cannot stand beside validate"));
@@ -320,9 +319,9 @@ function readValidators(section: Section, config: Config): NameTable<Validator> 
 
 function readRules(section: Section): Rules {
   const rules = new Rules();
-  rules.issuers = readTexts(section, Bytes.of("issuers"));
-  rules.audiences = readTexts(section, Bytes.of("audiences"));
-  rules.emails = readTexts(section, Bytes.of("emails"));
+  rules.issuers = section.texts(Bytes.of("issuers"));
+  rules.audiences = section.texts(Bytes.of("audiences"));
+  rules.emails = section.texts(Bytes.of("emails"));
   if (section.choice(Bytes.of("algorithm"), Bytes.of("RS256, ES256")) == 1) rules.algorithm = Algorithm.ES256;
   rules.clockSkewSec = section.integer(Bytes.of("clockSkewSec"), 0, 600, 60);
   rules.maxLifetimeSec = section.integer(Bytes.of("maxLifetimeSec"), 1, DAY_SEC, 3660);
@@ -348,14 +347,6 @@ function readKeySource(section: Section): KeySource {
   return source;
 }
 
-function readTexts(section: Section, name: Bytes): Bytes[] {
-  const list = section.list(name, true);
-  const texts: Bytes[] = [];
-  while (list.next()) texts.push(list.text());
-  if (section.has(name) && texts.length == 0) report(section.pathOf(name), Bytes.of("must not be empty"));
-  return texts;
-}
-
 /** The validator that `validate` names, or null. */
 function validatorOf(section: Section, validators: NameTable<Validator>): Validator | null {
   if (!section.has(Bytes.of("validate"))) return null;
@@ -366,23 +357,9 @@ function validatorOf(section: Section, validators: NameTable<Validator>): Valida
 
 /** The name of the header that carries a token. The two of HTTP and Cloud Run are told by identity: in them `Bearer` comes first. */
 function carrierName(section: Section): Bytes {
-  const name = headerName(section, Bytes.of("header"));
+  const name = section.headerName(Bytes.of("header"));
   if (name.equals(AUTHORIZATION)) return AUTHORIZATION;
   return name.equals(SERVERLESS_AUTHORIZATION) ? SERVERLESS_AUTHORIZATION : name;
-}
-
-/** A header name (RFC 9110, section 5.1) in lower case. */
-function headerName(section: Section, field: Bytes): Bytes {
-  const name = section.text(field);
-  const writer = new Writer(name.length);
-  for (let i = 0; i < name.length; i++) {
-    const byte = lowerCase(name.at(i));
-    const valid = isNameByte(byte) || byte == Ascii.Underscore || byte == Ascii.Dot;
-    if (!valid || name.length > MAX_HEADER_NAME)
-      report(section.pathOf(field), Bytes.of("must be the name of a header"));
-    writer.appendByte(byte);
-  }
-  return writer;
 }
 
 /** Names of hops and backends: `[a-z0-9-]`, 1 to 63. */

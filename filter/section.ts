@@ -4,11 +4,12 @@
  *
  * The first problem is kept and reading goes on with stand-in values: the caller asks for `firstProblem` once, at the end.
  */
-import { Ascii } from "./ascii";
-import { Bytes, Writer } from "./host/bytes";
+import { Ascii, isNameByte } from "./ascii";
+import { Bytes, lowerCase, Writer } from "./host/bytes";
 import { Json, Kind } from "./json";
 
 const MAX_SHOWN_PATH: i32 = 200;
+const MAX_HEADER_NAME: i32 = 128;
 
 /** The first thing that is wrong, or empty. */
 const problem = new Writer(512);
@@ -71,6 +72,28 @@ export class Section {
     if (node >= 0) return textOf(this.json, node, this.pathOf(name));
     report(this.pathOf(name), Bytes.of("is required"));
     return Bytes.empty();
+  }
+
+  /** Texts of which there must be one at least, and none empty; the field is required. */
+  texts(name: Bytes): Bytes[] {
+    const list = this.list(name, true);
+    const texts: Bytes[] = [];
+    while (list.next()) texts.push(list.text());
+    if (this.has(name) && texts.length == 0) report(this.pathOf(name), Bytes.of("must not be empty"));
+    return texts;
+  }
+
+  /** A header name (RFC 9110, section 5.1) in lower case; the field is required. */
+  headerName(name: Bytes): Bytes {
+    const text = this.text(name);
+    const writer = new Writer(text.length);
+    for (let i = 0; i < text.length; i++) {
+      const byte = lowerCase(text.at(i));
+      const valid = isNameByte(byte) || byte == Ascii.Underscore || byte == Ascii.Dot;
+      if (!valid || text.length > MAX_HEADER_NAME) report(this.pathOf(name), Bytes.of("must be the name of a header"));
+      writer.appendByte(byte);
+    }
+    return writer;
   }
 
   /** One of `words`, which a comma and a space separate; the first is the default. */
