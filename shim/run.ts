@@ -62,7 +62,10 @@ const ENVOY_PATH = new Option(
   "--envoy-path <file>",
   "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
 );
-const HEADER = new Option("-H, --header <name: value>", "a header of the request; repeatable")
+const HEADER = new Option(
+  "-H, --header <name: value>",
+  "a header of the request, or @FILE with one on each line; repeatable",
+)
   .argParser(append)
   .default([], "none");
 

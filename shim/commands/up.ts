@@ -1,32 +1,24 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { relative } from "node:path";
 
 import type { Mesh, Route } from "../config/model.js";
 import { locateFuncE } from "../envoy/func-e.js";
 import { type LocatedEnvoy, locateEnvoy } from "../envoy/locate.js";
 import { Failure, UsageError } from "../errors.js";
-import {
-  type Demonstration,
-  demonstrationsFor,
-  exampleHost,
-  injectorOf,
-  soleBackend,
-} from "../local/demonstrations.js";
+import { validatorsOn } from "../local/callers.js";
+import { type Demonstration, demonstrationsFor, exampleHost, soleBackend } from "../local/demonstrations.js";
 import { startLocalMesh } from "../local/mesh.js";
 import { send, type Sender, type Shown, show, traceOf, urlAt } from "../local/requests.js";
 import { standInKind } from "../local/endpoints.js";
-import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { progress } from "../output/progress.js";
-import { table } from "../output/table.js";
 import { wasmPath } from "../package-root.js";
 import { keepAlive } from "../trace/client.js";
 import { comparePaths, type PathSummary, summarise } from "../trace/summary.js";
-import { drawWaterfall, styleFor } from "../trace/waterfall.js";
 import { configPath } from "./config-path.js";
 import { loadChecked } from "./preflight.js";
 import { followFile } from "./reload.js";
+import { callersTable, drawShown, heading, routeTable, shownPath, tryLines, verdict } from "./up-text.js";
 
 export interface UpOptions {
   readonly config?: string | undefined;
@@ -114,21 +106,23 @@ interface Surroundings {
 }
 
 async function demonstrate(options: UpOptions, surroundings: Surroundings): Promise<{ readonly ok: boolean }> {
-  const { sender, io, step } = surroundings;
+  const { sender, envoy, path, io, step } = surroundings;
   const isText = options.output === "text";
   const print = (text: string): void => {
     step(""); // what is printed must not stand behind what was being done
     if (isText) io.stdout.write(`${text}\n`);
   };
-  print(heading(surroundings));
-  print(routeTable(sender));
+  print(heading(sender, envoy, path));
+  print(routeTable(sender.mesh));
   const shown: Shown[] = [];
   for (const demonstration of await demonstrations(sender, options)) {
     step(demonstration.title);
     const result = await show(sender, demonstration);
     shown.push(result);
-    print(`\n${drawShown(result, io)}`);
+    if (demonstration.refusal === undefined) print(`\n${drawShown(result, io)}`);
   }
+  const callers = callersTable(shown, io);
+  if (callers !== undefined) print(`\n${callers}`);
   step(`comparing the paths over ${COMPARED_REQUESTS} requests each`);
   const summaries = await compare(sender);
   if (summaries.length > 0) print(`\n${comparePaths(summaries)}`);
@@ -138,40 +132,6 @@ async function demonstrate(options: UpOptions, surroundings: Surroundings): Prom
   return { ok };
 }
 
-function heading({ sender, envoy, path }: Surroundings): string {
-  const gateways = sender.local.gateways.map(({ hop, port }) => `${hop} on https://127.0.0.1:${port}`);
-  const waypoints = [...sender.mesh.hops.values()].filter(({ kind }) => kind === "waypoint").map(({ name }) => name);
-  return [
-    `${sender.mesh.name} (${shown(path)}) runs on Envoy ${envoy.version}: ${gateways.join(", ")}${waypoints.length > 0 ? `; waypoint ${waypoints.join(", ")}` : ""}`,
-    "",
-  ].join("\n");
-}
-
-/** As short as a person would write it. */
-function shown(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short.startsWith("..") ? path : short;
-}
-
-function routeTable({ mesh }: Sender): string {
-  const rows = mesh.routes.flatMap((route) => route.hosts.map((host) => [host, armsOf(route), tokenOf(mesh, route)]));
-  return table([["HOST", "BACKEND", "ID TOKEN"], ...rows]);
-}
-
-function armsOf({ arms }: Route): string {
-  const [only, ...others] = arms;
-  if (only !== undefined && others.length === 0) return only.backend;
-  return arms.map(({ backend, weight }) => `${backend} ${String(weight)} %`).join(", ");
-}
-
-function tokenOf(mesh: Mesh, route: Route): string {
-  const injectors = route.arms.flatMap(({ backend: name }) => {
-    const backend = mesh.backends.get(name);
-    return (backend && injectorOf(mesh, backend)) ?? [];
-  });
-  return injectors.length === 0 ? "-" : `added by ${[...new Set(injectors)].join(" and ")}`;
-}
-
 /** The model that the first chat service has: a real one in the place of the stand-in knows only its own. */
 async function demonstrations(sender: Sender, options: UpOptions): Promise<readonly Demonstration[]> {
   const { mesh } = sender;
@@ -179,13 +139,13 @@ async function demonstrations(sender: Sender, options: UpOptions): Promise<reado
     const backend = soleBackend(mesh, route);
     return backend !== undefined && standInKind(backend) === "chat";
   });
-  const host = chat && exampleHost(chat);
-  const model = host === undefined ? "" : await firstModel(sender, host);
+  const model = chat === undefined ? "" : await firstModel(sender, chat);
   return demonstrationsFor(mesh, options.backend, model);
 }
 
-async function firstModel(sender: Sender, host: string): Promise<string> {
-  const { status, body } = await send(sender, host, "/v1/models");
+async function firstModel(sender: Sender, route: Route): Promise<string> {
+  const host = exampleHost(route) ?? "";
+  const { status, body } = await send(sender, host, "/v1/models", await credentialsAt(sender, route));
   if (status !== 200) return "default";
   try {
     const { data } = JSON.parse(body) as { data?: { id?: string }[] };
@@ -195,36 +155,30 @@ async function firstModel(sender: Sender, host: string): Promise<string> {
   }
 }
 
-function drawShown({ demonstration, url, status, trace, problem }: Shown, io: Io): string {
-  const paint = colours(io);
-  const title = paint("bold", demonstration.title);
-  const picture = drawWaterfall(
-    { method: demonstration.method, url, status, backend: demonstration.backend },
-    trace,
-    styleFor(io),
-  );
-  return [title, picture, ...(problem === undefined ? [] : [paint("red", `FAILED: ${problem}`)])].join("\n");
+/** What lets a request in where callers of the route are checked. */
+async function credentialsAt({ local, mesh }: Sender, route: Route): Promise<Pick<Demonstration, "headers">> {
+  return { headers: await local.callers.headersFor(validatorsOn(mesh, route), "allowed") };
 }
 
 /** The same light request on the first path of each kind, on a kept connection. */
 async function compare(sender: Sender): Promise<readonly PathSummary[]> {
   const { mesh, local } = sender;
-  const hostTo = (kind: "kubernetes" | "cloudRun"): string | undefined => {
-    const route = mesh.routes.find((candidate) => soleBackend(mesh, candidate)?.kind === kind);
-    return route && exampleHost(route);
-  };
+  const routeTo = (kind: "kubernetes" | "cloudRun"): Route | undefined =>
+    mesh.routes.find((candidate) => soleBackend(mesh, candidate)?.kind === kind);
   const paths = [
-    { name: "in-cluster", host: hostTo("kubernetes") },
-    { name: "Cloud Run", host: hostTo("cloudRun") },
+    { name: "in-cluster", route: routeTo("kubernetes") },
+    { name: "Cloud Run", route: routeTo("cloudRun") },
   ];
   const summaries: PathSummary[] = [];
-  for (const { name, host } of paths) {
-    if (host === undefined) continue;
+  for (const { name, route } of paths) {
+    const host = route && exampleHost(route);
+    if (route === undefined || host === undefined) continue;
+    const credentials = await credentialsAt(sender, route);
     const agent = keepAlive(urlAt(local, host, "/"));
     try {
       const traces = [];
       for (let i = 0; i < COMPARED_REQUESTS; i++) {
-        traces.push(traceOf(mesh, await send({ ...sender, agent }, host, "/healthz")));
+        traces.push(traceOf(mesh, await send({ ...sender, agent }, host, "/healthz", credentials)));
       }
       summaries.push(summarise(name, traces));
     } finally {
@@ -232,13 +186,6 @@ async function compare(sender: Sender): Promise<readonly PathSummary[]> {
     }
   }
   return summaries;
-}
-
-function verdict(shown: readonly Shown[], ok: boolean): string {
-  const failed = shown.filter(({ problem }) => problem !== undefined).length;
-  if (ok) return `All ${String(shown.length)} demonstrations succeeded.`;
-  if (shown.length === 0) return "No route of this hopgate.yaml leads to a single backend, so nothing could be shown.";
-  return `${String(failed)} of ${String(shown.length)} demonstrations failed.`;
 }
 
 function reportOf(
@@ -255,13 +202,25 @@ function reportOf(
     envoy: { version: envoy.version, path: envoy.path },
     ca_path: local.caPath,
     gateways: local.gateways.map(({ hop, port }) => ({ hop, url: `https://127.0.0.1:${port}` })),
-    routes: mesh.routes.map(({ hosts, arms }) => ({ hosts, to: arms })),
-    demonstrations: shown.map(({ demonstration, url, status, trace, problem }) => ({
+    routes: mesh.routes.map((route) => {
+      const validators = validatorsOn(mesh, route);
+      return {
+        hosts: route.hosts,
+        to: route.arms,
+        validators: validators.map(({ name }) => name),
+        /** A file with the headers of a caller that is let in (`curl -H @FILE`), for as long as the mesh runs. */
+        headers_path: validators.length === 0 ? null : local.callers.fileFor(validators),
+      };
+    }),
+    demonstrations: shown.map(({ demonstration, caller, url, status, code, trace, problem }) => ({
       title: demonstration.title,
       backend: demonstration.backend,
+      /** Whose token went with it; null: none did. */
+      caller: caller ?? null,
       method: demonstration.method,
       url,
       status,
+      error_code: code ?? null,
       ok: problem === undefined,
       ...(problem !== undefined && { problem }),
       trace,
@@ -286,7 +245,7 @@ async function stayUp(running: Running): Promise<void> {
   const { signal } = sender;
   if (output === "text") {
     io.stdout.write(
-      `\n${tryLines(sender)}\n\nRunning; changes of ${shown(path)} go live. Ctrl-C ends it and removes everything.\n`,
+      `\n${tryLines(sender)}\n\nRunning; changes of ${shownPath(path)} go live. Ctrl-C ends it and removes everything.\n`,
     );
   }
   await followFile(path, text, signal, () => reload(running));
@@ -297,30 +256,12 @@ async function reload({ sender, path, load, io }: Running): Promise<void> {
   const { local, signal } = sender;
   try {
     await local.update(await load(), signal);
-    io.stderr.write(`${shown(path)}: the change is live.\n`);
+    io.stderr.write(`${shownPath(path)}: the change is live.\n`);
   } catch (error) {
     if (signal.aborted) return;
     const fix =
       (error instanceof UsageError || error instanceof Failure) && error.fix !== undefined ? `${error.fix}\n` : "";
     const reason = error instanceof Error ? error.message : String(error);
-    io.stderr.write(`${reason}\n${fix}${shown(path)}: refused; what ran before serves on.\n`);
+    io.stderr.write(`${reason}\n${fix}${shownPath(path)}: refused; what ran before serves on.\n`);
   }
-}
-
-/** Requests to copy: with curl for each route, and with hopgate for one. */
-function tryLines({ mesh, local }: Sender): string {
-  const { port } = local.gateways[0];
-  const key = mesh.timing.key === undefined ? "" : ` -H 'x-hopgate-trace: ${mesh.timing.key}'`;
-  const lines = mesh.routes.flatMap((route) => {
-    const host = exampleHost(route);
-    if (host === undefined) return [];
-    return [
-      `  curl -i --cacert ${local.caPath} --resolve ${host}:${port}:127.0.0.1${key} https://${host}:${port}/healthz`,
-    ];
-  });
-  const [host] = mesh.routes.map(exampleHost);
-  const place = `--cacert ${local.caPath} --resolve ${host ?? ""}:${port}:127.0.0.1`;
-  const flags = mesh.timing.key === undefined ? place : `${place} --key ${mesh.timing.key}`;
-  const trace = host === undefined ? [] : [`  hopgate trace https://${host}:${port}/healthz ${flags}`];
-  return ["Try it:", ...lines, ...trace].join("\n");
 }

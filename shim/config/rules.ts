@@ -1,6 +1,7 @@
 import type { Draft, Rule } from "./draft.js";
 import type { Finding, Report } from "./finding.js";
 import { backendsAreWhole, servicesAreBoundOnce } from "./rules-backends.js";
+import { callersCanPass } from "./rules-callers.js";
 import { hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
 import {
   anyCallerStandsAlone,
@@ -24,6 +25,7 @@ const RULES: readonly Rule[] = [
   namesAreDefined,
   everyTokenHasAHop,
   edgesCheckCallers,
+  callersCanPass,
   serviceAccountFitsMode,
   traceHasAKey,
 ];

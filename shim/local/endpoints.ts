@@ -11,6 +11,7 @@ import type { CloudRunService } from "./cloud-run-access.js";
 import { type CloudRun, startCloudRun } from "./cloud-run.js";
 import { startIamCredentials } from "./iam-credentials.js";
 import { startJwks } from "./jwks.js";
+import type { Issuers } from "./issuers.js";
 import type { KeySet } from "./keys.js";
 import type { MetadataServer } from "./metadata-server.js";
 import type { LocalServer, TlsIdentity } from "./server.js";
@@ -31,7 +32,9 @@ export function standInKind(backend: Backend): StandInKind {
 export interface EndpointsOptions {
   readonly ca: CertificateAuthority;
   readonly caPath: string;
+  /** What Google signs with. */
   readonly keys: KeySet;
+  readonly issuers: Issuers;
   readonly metadata: MetadataServer;
   readonly files: WorkFiles;
   /** Email of the identity that the local metadata server hands out. */
@@ -86,6 +89,7 @@ export class Endpoints {
 
   /** Where the hosts are that the filter itself calls, by host. */
   async platform(mesh: Mesh): Promise<ReadonlyMap<string, Endpoint>> {
+    this.options.issuers.publish(mesh);
     const endpoints = new Map<string, Endpoint>();
     for (const { host } of platformServices(mesh)) {
       endpoints.set(host, await this.platformHost(host, mesh));
@@ -141,8 +145,8 @@ export class Endpoints {
   }
 
   private keyServer(host: string): Promise<Endpoint> {
-    const { keys } = this.options;
-    return this.tlsServer(host, (tls) => startJwks({ keys: () => keys.jwks(), tls }));
+    const { issuers } = this.options;
+    return this.tlsServer(host, (tls) => startJwks({ keys: (path) => issuers.keySetAt(host, path), tls }));
   }
 
   /** A server of ours in the place of `host`, started once, with a certificate for that name. */

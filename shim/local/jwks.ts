@@ -1,17 +1,15 @@
-/** The endpoint at which Google publishes its public keys: https://www.googleapis.com/oauth2/v3/certs. */
+/** The endpoint at which an issuer publishes its public keys, such as Google's: https://www.googleapis.com/oauth2/v3/certs. */
 
 import type { JSONWebKeySet } from "jose";
 
-import { startHttpServer, type LocalServer, type TlsIdentity } from "./server.js";
-
-export const JWKS_PATH = "/oauth2/v3/certs";
+import { requestUrl, startHttpServer, type LocalServer, type TlsIdentity } from "./server.js";
 
 /** Google's varies between about five and seven hours. */
 const MAX_AGE_SEC = 21_600;
 
 export interface JwksOptions {
-  /** The key set of the moment (RFC 7517). */
-  readonly keys: () => JSONWebKeySet;
+  /** The key set of the moment (RFC 7517) at a path; undefined where there is none. */
+  readonly keys: (path: string) => JSONWebKeySet | undefined;
   readonly tls?: TlsIdentity;
   readonly port?: number;
 }
@@ -21,19 +19,20 @@ export interface JwksServer extends LocalServer {
   requests(): number;
 }
 
-/** Serves `GET /oauth2/v3/certs`, over TLS where `tls` is given. @throws Failure if the port cannot be had. */
+/** Serves key sets, over TLS where `tls` is given. @throws Failure if the port cannot be had. */
 export async function startJwks({ keys, tls, port }: JwksOptions): Promise<JwksServer> {
   let requests = 0;
   const server = await startHttpServer(
     (request, response) => {
-      if (request.method !== "GET" || request.url?.split("?", 1)[0] !== JWKS_PATH) {
+      const set = request.method === "GET" ? keys(requestUrl(request).pathname) : undefined;
+      if (set === undefined) {
         response.writeHead(404).end();
         return;
       }
       requests++;
       response.setHeader("content-type", "application/json; charset=UTF-8");
       response.setHeader("cache-control", `public, max-age=${MAX_AGE_SEC}, must-revalidate, no-transform`);
-      response.end(JSON.stringify(keys(), undefined, 2));
+      response.end(JSON.stringify(set, undefined, 2));
     },
     { port, tls },
   );

@@ -1,13 +1,14 @@
-/** Google's signing keys, as the local mesh has them: what the metadata server signs with and everybody else checks against. */
+/** An issuer's signing keys, as the local mesh has them: what tokens are signed with and everybody else checks against. */
 
 import { randomBytes } from "node:crypto";
 
 import { exportJWK, generateKeyPair, SignJWT, type JSONWebKeySet, type JWTPayload } from "jose";
 
-const ALGORITHM = "RS256";
+/** Google signs ID tokens with RS256, Identity-Aware Proxy its assertions with ES256. */
+export type Algorithm = "RS256" | "ES256";
 
 export interface KeySet {
-  /** Signs claims as they are (RS256, with `kid`). */
+  /** Signs claims as they are, with `kid`. */
   readonly sign: (claims: JWTPayload) => Promise<string>;
   /** The public keys (RFC 7517), newest first; the same object until the next rotation. */
   readonly jwks: () => JSONWebKeySet;
@@ -15,24 +16,24 @@ export interface KeySet {
   readonly rotate: () => Promise<void>;
 }
 
-export async function createKeySet(): Promise<KeySet> {
-  let signing = await generateKey();
+export async function createKeySet(algorithm: Algorithm = "RS256"): Promise<KeySet> {
+  let signing = await generateKey(algorithm);
   let published: JSONWebKeySet = { keys: [signing.publicJwk] };
   return {
     sign: (claims) =>
-      new SignJWT(claims).setProtectedHeader({ alg: ALGORITHM, kid: signing.kid, typ: "JWT" }).sign(signing.privateKey),
+      new SignJWT(claims).setProtectedHeader({ alg: algorithm, kid: signing.kid, typ: "JWT" }).sign(signing.privateKey),
     jwks: () => published,
     rotate: async () => {
       const previous = signing.publicJwk;
-      signing = await generateKey();
+      signing = await generateKey(algorithm);
       published = { keys: [signing.publicJwk, previous] };
     },
   };
 }
 
-async function generateKey() {
-  const { publicKey, privateKey } = await generateKeyPair(ALGORITHM, { modulusLength: 2048 });
+async function generateKey(algorithm: Algorithm) {
+  const { publicKey, privateKey } = await generateKeyPair(algorithm, { modulusLength: 2048 });
   const kid = randomBytes(20).toString("hex");
-  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: ALGORITHM, use: "sig" };
+  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: "sig" };
   return { kid, privateKey, publicJwk };
 }

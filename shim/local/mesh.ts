@@ -8,11 +8,13 @@ import type { EnvoyFile, KeyPair, WorkloadCertificate } from "../render/envoy/in
 import { workloadIdentity } from "../render/envoy/names.js";
 import { renderWaypoint } from "../render/envoy/waypoint.js";
 import { pluginConfigFor } from "../render/plugin-config-for.js";
+import { Callers, entranceOf } from "./callers.js";
 import { type CertificateAuthority, createCertificateAuthority } from "./ca.js";
 import type { ChatOptions } from "./chat.js";
 import type { CloudRun } from "./cloud-run.js";
 import { Endpoints } from "./endpoints.js";
 import { HopProcess } from "./hop-process.js";
+import { Issuers } from "./issuers.js";
 import { createKeySet } from "./keys.js";
 import { type MetadataFault, type MetadataServer, startMetadataServer } from "./metadata-server.js";
 import type { LocalServer } from "./server.js";
@@ -65,6 +67,7 @@ export interface LocalMesh {
   readonly caPath: string;
   readonly metadata: MetadataServer;
   readonly cloudRun: CloudRun;
+  readonly callers: Callers;
   /**
    * Runs another hopgate.yaml in the same Envoys, without losing a request. Where it fails, the old one serves on; once
    * `signal` has aborted, the mesh is about to be closed, and nothing is put back.
@@ -122,7 +125,8 @@ async function assemble(
     return server;
   };
   onProgress?.("making keys and certificates");
-  const [ca, keys] = await Promise.all([createCertificateAuthority(), createKeySet()]);
+  const [ca, keys, es256] = await Promise.all([createCertificateAuthority(), createKeySet(), createKeySet("ES256")]);
+  const issuers = new Issuers({ RS256: keys, ES256: es256 });
   const files = new WorkFiles(keeper.workDir);
   const caPath = await files.write("ca.pem", ca.certificate);
   onProgress?.("starting the services");
@@ -131,6 +135,7 @@ async function assemble(
     ca,
     caPath,
     keys,
+    issuers,
     metadata,
     files,
     caller: LOCAL_CALLER,
@@ -140,6 +145,8 @@ async function assemble(
   });
   const hops = new Hops(options, keeper, files, ca, caPath, endpoints);
   const gateways = await hops.start(mesh);
+  const callers = new Callers({ issuers, files });
+  await callers.follow(mesh);
   const { cloudRun } = endpoints;
   if (cloudRun === undefined) throw new Failure("The front end of Cloud Run did not start.");
   return {
@@ -152,8 +159,15 @@ async function assemble(
     caPath,
     metadata,
     cloudRun,
-    update: (changed, signal) => hops.update(changed, signal),
-    close,
+    callers,
+    update: async (changed, signal) => {
+      await hops.update(changed, signal);
+      await callers.follow(changed);
+    },
+    close: async () => {
+      await callers.close();
+      await close();
+    },
   };
 }
 
@@ -261,9 +275,8 @@ class Hops {
   }
 
   private async renderGateway(hop: GatewayHop, common: CommonInput): Promise<readonly EnvoyFile[]> {
-    const [first] = [...this.options.mesh.hops.values()].filter(({ kind }) => kind === "gateway");
     // A listener keeps its port as long as it is rendered with the one that was asked for, be it 0.
-    const port = hop.name === first?.name ? this.options.port : 0;
+    const port = hop.name === entranceOf(this.options.mesh).name ? this.options.port : 0;
     const waypointPorts = new Map(this.processes.map((process) => [process.hop.name, process.port]));
     return renderGateway({ ...common, hop, port, waypointPorts, serving: await this.servingFor(common.mesh) });
   }

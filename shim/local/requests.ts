@@ -13,7 +13,11 @@ import type { LocalMesh } from "./mesh.js";
 export interface Shown {
   readonly demonstration: Demonstration;
   readonly url: string;
+  /** Whose token went with it, if any. */
+  readonly caller: string | undefined;
   readonly status: number;
+  /** Of an answer of a hop's own. */
+  readonly code: string | undefined;
   readonly trace: Trace;
   /** Why it is not what it should be; undefined: it is. */
   readonly problem: string | undefined;
@@ -54,10 +58,16 @@ export function send(
 
 export async function show(sender: Sender, demonstration: Demonstration): Promise<Shown> {
   const { host, path } = demonstration;
-  const response = await send(sender, host, path, demonstration);
+  const { validators, caller } = demonstration;
+  const credentials = await sender.local.callers.headersFor(validators, caller);
+  const headers = { ...demonstration.headers, ...credentials };
+  const response = await send(sender, host, path, { ...demonstration, headers });
   const trace = traceOf(sender.mesh, response);
   const url = urlAt(sender.local, host, path);
-  return { demonstration, url, status: response.status, trace, problem: problemOf(demonstration, response, trace) };
+  const { status } = response;
+  const code = response.headers["x-hopgate-error"];
+  const who = sender.local.callers.addressOf(validators, caller);
+  return { demonstration, url, caller: who, status, code, trace, problem: problemOf(demonstration, response, trace) };
 }
 
 export function traceOf(mesh: Mesh, response: ClientResponse): Trace {
@@ -66,31 +76,45 @@ export function traceOf(mesh: Mesh, response: ClientResponse): Trace {
 
 function problemOf(demonstration: Demonstration, response: ClientResponse, trace: Trace): string | undefined {
   const { status } = response;
+  const code = response.headers["x-hopgate-error"];
+  const { refusal } = demonstration;
+  if (refusal !== undefined) {
+    if (status === refusal.status && code === refusal.code) return undefined;
+    return `answered ${status}${code === undefined ? "" : ` (${code})`} instead of ${refusal.status} (${refusal.code})`;
+  }
   if (status < 200 || status > 299) {
-    const code = response.headers["x-hopgate-error"];
     const place =
       demonstration.replacement === undefined ? "" : `; --backend has it at ${demonstration.replacement.origin}`;
     return `answered ${status}${code === undefined ? "" : ` (${code})`}: ${firstLine(response.body)}${place}`;
   }
   if (trace.hops.length === 0) return "no hop reported its time";
   if (demonstration.isStream && response.times.ttft_us === undefined) return "no token was streamed";
-  return demonstration.audience === undefined ? undefined : identityProblem(demonstration.audience, response.body);
+  return demonstration.tokens === undefined ? undefined : identityProblem(demonstration.tokens, response.body);
 }
 
-/** The agent tells what it saw: exactly one token, for its audience, with the signature that Cloud Run took off. */
-function identityProblem(audience: string, body: string): string | undefined {
+/**
+ * The agent tells what it saw: exactly one token for its audience, with the signature that Cloud Run took off, and beside it at most
+ * the caller's own.
+ */
+function identityProblem(
+  { audience, callerAudience }: NonNullable<Demonstration["tokens"]>,
+  body: string,
+): string | undefined {
   let identity: AgentReport["identity"];
   try {
     ({ identity } = JSON.parse(body) as AgentReport);
   } catch {
     return `the answer is not the stand-in's report: ${firstLine(body)}`;
   }
-  const [credential, ...others] = identity;
-  if (credential === undefined) return "the service saw no ID token";
-  if (others.length > 0) return "the service saw more than one ID token";
-  if (credential.audience !== audience)
-    return `the service saw a token for ${String(credential.audience)}, not ${audience}`;
-  return credential.signature_removed ? undefined : "the token came past Cloud Run's front end";
+  const ours = identity.filter((credential) => credential.audience === audience);
+  const others = identity.filter((credential) => credential.audience !== audience);
+  const seen = others.map((credential) => String(credential.audience));
+  const expected = callerAudience === undefined ? [] : [callerAudience];
+  if (ours.length === 0) return `the service saw no ID token for ${audience}, only ${seen.join(", ") || "none"}`;
+  if (ours.length > 1) return "the service saw more than one ID token for its audience";
+  if (seen.join() !== expected.join())
+    return `beside its ID token the service saw ${seen.join(", ") || "no other"}, not ${expected.join(", ") || "none"}`;
+  return ours[0]?.signature_removed === true ? undefined : "the token came past Cloud Run's front end";
 }
 
 function firstLine(text: string): string {
