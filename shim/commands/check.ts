@@ -21,6 +21,8 @@ interface Summary {
   readonly routes: number;
   readonly backends: number;
   readonly hops: number;
+  /** Which hops check callers, and by which validators. */
+  readonly checks: readonly { readonly hop: string; readonly validators: readonly string[] }[];
   /** Which hops add ID tokens, and to requests for which backends. */
   readonly injects: readonly { readonly hop: string; readonly backends: readonly string[] }[];
 }
@@ -48,13 +50,18 @@ async function checkFile(file: string): Promise<Checked> {
 }
 
 function summaryOf(mesh: Mesh): Summary {
-  const injects = [...mesh.hops.keys()].flatMap((hop) => {
-    const backends = Object.entries(pluginConfigFor(mesh, hop).backends)
-      .filter(([, { token }]) => token !== undefined)
-      .map(([name]) => name);
-    return backends.length === 0 ? [] : [{ hop, backends }];
-  });
-  return { routes: mesh.routes.length, backends: mesh.backends.size, hops: mesh.hops.size, injects };
+  const checks: Summary["checks"][number][] = [];
+  const injects: Summary["injects"][number][] = [];
+  for (const hop of mesh.hops.keys()) {
+    const config = pluginConfigFor(mesh, hop);
+    const validators = Object.keys(config.validators ?? {});
+    const backends = Object.entries(config.backends).flatMap(([name, { token }]) =>
+      token === undefined ? [] : [name],
+    );
+    if (validators.length > 0) checks.push({ hop, validators });
+    if (backends.length > 0) injects.push({ hop, backends });
+  }
+  return { routes: mesh.routes.length, backends: mesh.backends.size, hops: mesh.hops.size, checks, injects };
 }
 
 function asJson({ file, problems, summary }: Checked): object {
@@ -75,10 +82,11 @@ function print(checked: readonly Checked[], io: Io): void {
   io.stderr.write(`${colours(io, io.stderr)("red", "hopgate:")} ${count(found, "problem")}${where}\n`);
 }
 
-function sentenceOf({ routes, backends, hops, injects }: Summary): string {
+function sentenceOf({ routes, backends, hops, checks, injects }: Summary): string {
   const counts = [count(routes, "route"), count(backends, "backend"), count(hops, "hop")].join(", ");
+  const callers = checks.map(({ hop, validators }) => `${hop} checks callers by ${validators.join(", ")}`);
   const tokens = injects.map(({ hop, backends: names }) => `${hop} adds the ID token for ${names.join(", ")}`);
-  return [counts, ...(tokens.length === 0 ? ["no hop adds ID tokens"] : tokens)].join("; ");
+  return [counts, ...callers, ...(tokens.length === 0 ? ["no hop adds ID tokens"] : tokens)].join("; ");
 }
 
 function count(number: number, noun: string): string {

@@ -27,12 +27,14 @@ node_modules/hopgate: install hopgate in the project (npm install --save-dev) fo
 export const EXPLAIN_EXAMPLES = `
 Examples:
   $ hopgate explain https://kb.ai-platform.example.internal/v1/ask
-  $ hopgate explain https://kb.ai-platform.example.internal/ -H 'authorization: Basic bWU6'   which header gets the token
+  $ hopgate explain https://kb.ai-platform.example.internal/ -H @caller.headers               what becomes of this caller
   $ hopgate explain http://reports-abc123-uc.a.run.app/ --hop agents                          as called inside the mesh
   $ hopgate explain https://kb.ai-platform.example.internal/ -o json | jq '.token.audience'
 
-The filter itself answers, in an emulator; nothing is sent, and no real token is fetched. Exit 0 also where the answer is that a
-hop refuses the request: see .reply of -o json.`;
+The filter itself answers, in an emulator; nothing is sent, and no real token is fetched. Where callers are checked and no token is
+given, the answer is that to a caller who is let in, and beside it that to one without a token (.caller.without_token of -o json).
+A token that is given is judged as it is, but for its signature: nobody here has the issuer's keys. @FILE has a header on each
+line. Exit 0 also where the answer is that a hop refuses the request: see .reply of -o json.`;
 
 export const TRACE_EXAMPLES = `
 Examples:
@@ -42,6 +44,7 @@ Examples:
       -d '{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}'
   $ hopgate trace https://llm.ai-platform.example.internal:8443/healthz --cacert ca.pem \\
       --resolve llm.ai-platform.example.internal:8443:127.0.0.1
+  $ hopgate trace https://kb.ai-platform.example.internal/ -H @caller.headers      a credential that is on no command line
 
 The key of a hopgate.yaml (./hopgate.yaml or --config) is sent to the hosts of its routes alone. A HAR file holds no bodies, no
 values of queries, and no headers that may carry credentials. Exit 0 if every response arrived, whatever its status, and 1

@@ -28,7 +28,7 @@ export interface FilterReply {
 }
 
 /** Headers that the filter writes over what came. */
-const WRITTEN: ReadonlySet<string> = new Set(["x-hopgate-backend", "x-hopgate-path"]);
+const WRITTEN: ReadonlySet<string> = new Set(["x-hopgate-backend", "x-hopgate-caller", "x-hopgate-path"]);
 
 /** Sends a request through the filter. `properties` are the stream's, such as `xds.filter_chain_name`. */
 export function askFilter(

@@ -15,6 +15,7 @@ export function drawExplanation(explanation: Explanation, io: Io): string {
   const heading = [
     paint("bold", printable(`${method} ${url}`)),
     wayOf(explanation, unicode(io) ? UNICODE.arrow : ASCII.arrow),
+    ...callerOf(explanation),
   ];
   return [heading.join("\n"), ...hops.map((hop) => drawHop(hop, paint))].join("\n\n");
 }
@@ -26,11 +27,32 @@ function wayOf({ hops, backend, reply }: Explanation, arrow: string): string {
   return reply === null ? way : `${way}, which answers ${replyOf(reply)}`;
 }
 
+/** Why a token is refused before anybody looks at its signature. */
+const BEFORE_SIGNATURE: ReadonlySet<string> = new Set([
+  "token_missing",
+  "token_malformed",
+  "token_algorithm",
+  "token_signature_removed",
+]);
+
+/** What the answer goes by, where callers are checked. */
+function callerOf({ caller, reply }: Explanation): readonly string[] {
+  if (caller === null) return [];
+  if (caller.token === "given") {
+    if (reply !== null && BEFORE_SIGNATURE.has(reply.code ?? "")) return [];
+    return ["as if the signature of its token held: checking that takes the issuer's keys, and nothing is sent"];
+  }
+  const { without_token: refusal } = caller;
+  const otherwise = refusal === null ? "" : `; without a token, ${refusal.hop} answers ${replyOf(refusal)}`;
+  return [`for a caller with a token that all who check it accept${otherwise}`];
+}
+
 function drawHop(hop: HopExplanation, paint: Paint): string {
   const rows: (readonly [string, string])[] = [[hop.match.by === "service" ? "service" : "host", matchOf(hop)]];
   const add = (label: string, text: string | null): void => void (text !== null && rows.push([label, text]));
   add("backend", backendOf(hop));
   add("callers", callersOf(hop));
+  add("accepts", acceptedOf(hop));
   add("token", tokenOf(hop));
   add("removes", hop.removed_headers.length === 0 ? null : hop.removed_headers.join(", "));
   add(
@@ -93,6 +115,22 @@ function callersOf({ validators, open, backend }: HopExplanation): string | null
   if (open !== null) return `not checked: ${open}`;
   return backend === null ? null : "not checked";
 }
+
+function acceptedOf({ validators }: HopExplanation): string | null {
+  const accepted = validators.map(({ header, audiences, emails }) => {
+    const who = emails.includes("*") ? "anybody" : anyOf(emails);
+    return `${who}, with a token for ${anyOf(audiences)} in ${header ?? "authorization"}`;
+  });
+  return accepted.length === 0 ? null : accepted.join("; and ");
+}
+
+/** The first few, so that it stays a line. */
+function anyOf(texts: readonly string[]): string {
+  const shown = texts.slice(0, MOST_SHOWN).join(" or ");
+  return texts.length > MOST_SHOWN ? `${shown} or ${texts.length - MOST_SHOWN} more` : shown;
+}
+
+const MOST_SHOWN = 3;
 
 function tokenOf({ token, no_token_because }: HopExplanation): string | null {
   if (token !== null) return `for ${token.audience}, in ${token.header}`;

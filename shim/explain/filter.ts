@@ -1,11 +1,13 @@
 /** The filter itself, in the emulator: whether it takes a configuration, and one that is ready to be asked. */
 
 import { Emulator } from "../emulator/emulator.js";
+import type { Headers } from "../emulator/pairs.js";
 import { UsageError } from "../errors.js";
 import { type PluginConfig, REFUSAL } from "../render/plugin-config.js";
+import { keyClusters, supplyKeys } from "./keys.js";
 import { supplyTokens, type SuppliedTokens } from "./tokens.js";
 
-/** A proxy at one hop whose filter has its configuration and its tokens. */
+/** A proxy at one hop whose filter has its configuration, its tokens, and the keys that the request asks for. */
 export interface ReadyFilter {
   readonly proxy: Emulator;
   readonly tokens: SuppliedTokens;
@@ -27,14 +29,18 @@ export async function refusalsOf(
   });
 }
 
-/** Starts the filter with a configuration. Throws UsageError if it refuses it. */
-export async function startFilter(module: Uint8Array, config: PluginConfig): Promise<ReadyFilter> {
-  const cluster = config.identity?.cluster;
-  const proxy = await Emulator.start({ module, clusters: cluster === undefined ? {} : { [cluster]: "ok" } });
+/** Starts the filter with a configuration, to be asked about `headers`. Throws UsageError if it refuses it. */
+export async function startFilter(module: Uint8Array, config: PluginConfig, headers: Headers): Promise<ReadyFilter> {
+  const identity = config.identity?.cluster;
+  const names = [...(identity === undefined ? [] : [identity]), ...keyClusters(config)];
+  const clusters = Object.fromEntries(names.map((name) => [name, "ok"] as const));
+  // The clock of the machine, for tokens that are given have a time.
+  const proxy = await Emulator.start({ module, clusters, nowMs: Date.now() });
   if (!proxy.configure({ config: JSON.stringify(config) }).accepted) {
     const message = `The filter refuses the configuration of hop ${config.hop}: ${reasonOf(proxy)}.`;
     throw new UsageError(message, "Run hopgate check: it shows the line.");
   }
+  supplyKeys(proxy, config, headers);
   return { proxy, tokens: supplyTokens(proxy, config) };
 }
 

@@ -29,8 +29,8 @@ export interface HopExplanation {
   readonly chosen_by: "only_arm" | "sticky" | "request_id" | "each_request" | null;
   /** The header that keeps a session on its arm. */
   readonly sticky: string | null;
-  /** Who checks the caller, and whether the hop or the route says so. */
-  readonly validators: readonly { readonly name: string; readonly of: "hop" | "route" }[];
+  /** Who checks the caller. */
+  readonly validators: readonly ExplainedValidator[];
   /** Why callers need not be checked here, in the words of the file. */
   readonly open: string | null;
   readonly token: FilterAnswer["token"];
@@ -42,6 +42,16 @@ export interface HopExplanation {
   /** What the rendered route rewrites the authority to. */
   readonly rewritten_authority: string | null;
   readonly reply: FilterReply | null;
+}
+
+interface ExplainedValidator {
+  readonly name: string;
+  /** Whether the hop or the route says so. */
+  readonly of: "hop" | "route";
+  /** The header with the token; null: x-serverless-authorization if present, else authorization. */
+  readonly header: string | null;
+  readonly audiences: readonly string[];
+  readonly emails: readonly string[];
 }
 
 /** A request as it arrives at a hop. Header names are in lower case, values bytes as latin1. */
@@ -62,7 +72,7 @@ export async function explainHop(module: Uint8Array, mesh: Mesh, hop: Hop, arriv
   const config = pluginConfigFor(mesh, hop.name);
   const { headers, service } = arrival;
   const properties = service === undefined ? {} : { "xds.filter_chain_name": inboundVipCluster(service) };
-  const answer = askFilter(await startFilter(module, config), headers, properties);
+  const answer = askFilter(await startFilter(module, config, headers), headers, properties);
   const name = service?.host ?? hostOfAuthority(headers.find(([key]) => key === ":authority")?.[1] ?? "");
   const { match, route } = routeOf(config, name, answer);
   const backend = answer.backend === null ? undefined : mesh.backends.get(answer.backend);
@@ -117,10 +127,16 @@ function chosenBy(route: PluginRoute, headers: Headers): HopExplanation["chosen_
 }
 
 function validatorsOf(config: PluginConfig, route: PluginRoute | undefined): HopExplanation["validators"] {
-  return [
-    ...(config.validate === undefined ? [] : [{ name: config.validate, of: "hop" as const }]),
-    ...(route?.validate === undefined ? [] : [{ name: route.validate, of: "route" as const }]),
-  ];
+  const named = [
+    [config.validate, "hop"],
+    [route?.validate, "route"],
+  ] as const;
+  return named.flatMap(([name, of]) => {
+    const validator = config.validators?.[name ?? ""];
+    if (name === undefined || validator === undefined) return [];
+    const { header = null, audiences, emails } = validator;
+    return [{ name, of, header, audiences, emails }];
+  });
 }
 
 function whyNoToken(mesh: Mesh, hop: Hop, backend: Backend): string {

@@ -1,11 +1,13 @@
 /** The whole way of a request through a mesh: from the hop where it comes in to the backend, or to whoever answers it. */
 
 import { closest } from "../config/closest.js";
-import type { Backend, Hop, Mesh } from "../config/model.js";
+import type { Backend, Hop, Mesh, Validator } from "../config/model.js";
+import type { Pair } from "../emulator/pairs.js";
 import { UsageError } from "../errors.js";
 import { shownUrl } from "../output/text.js";
 import { serviceOf } from "../render/envoy/names.js";
 import type { FilterReply } from "./answer.js";
+import { assumedHeaders } from "./assumed.js";
 import { type Arrival, explainHop, type HopExplanation } from "./hop.js";
 import { hostOfAuthority, nearestPattern } from "./host-match.js";
 import { parseUrl } from "./url.js";
@@ -25,11 +27,23 @@ export interface Explanation {
   readonly url: string;
   /** What answers in the end; null where no hop chose one, or where a hop answers by itself. */
   readonly backend: string | null;
+  /** What the answer goes by where callers are checked; null where they are not. */
+  readonly caller: CheckedCaller | null;
   /** Of the hop that adds the ID token. */
   readonly token: { readonly hop: string; readonly audience: string; readonly header: string } | null;
   readonly reply: (FilterReply & { readonly hop: string }) | null;
   /** In the order in which the request passes them. */
   readonly hops: readonly HopExplanation[];
+}
+
+interface CheckedCaller {
+  /**
+   * `given`: what the request has, judged as if its signature held, since to check that takes the issuer's keys. `assumed`: it has
+   * nothing, so this is the answer to a token that satisfies everybody who checks.
+   */
+  readonly token: "given" | "assumed";
+  /** The answer to a caller without a token, where one is assumed. */
+  readonly without_token: (FilterReply & { readonly hop: string }) | null;
 }
 
 /**
@@ -45,31 +59,80 @@ export async function explainRequest(
   hopName?: string,
 ): Promise<Explanation> {
   const url = parseUrl(request.url);
-  const first = firstHop(mesh, hostOfAuthority(url.host), hopName);
-  const hops: HopExplanation[] = [];
-  let backend: string | null = null;
-  let step: { readonly hop: Hop; readonly arrival: Arrival } | undefined = {
-    hop: first,
-    arrival: {
-      headers: headersOf(url, request),
-      service: first.kind === "waypoint" ? serviceOf(boundBackend(mesh, first, hostOfAuthority(url.host))) : undefined,
-    },
+  const host = hostOfAuthority(url.host);
+  const first = firstHop(mesh, host, hopName);
+  const service = first.kind === "waypoint" ? serviceOf(boundBackend(mesh, first, host)) : undefined;
+  const arrival = { headers: headersOf(url, request), service };
+  const follow: Follow = (more) =>
+    followRequest(module, mesh, first, { ...arrival, headers: [...arrival.headers, ...more] });
+  const asGiven = await follow([]);
+  const withToken = await withAssumedToken(mesh, arrival.headers, asGiven, follow);
+  const hops = withToken ?? asGiven;
+  const isChecked = hops.some(({ validators }) => validators.length > 0);
+  return {
+    method: request.method,
+    url: shownUrl(request.url),
+    backend: hops.at(-1)?.backend ?? null,
+    caller: !isChecked
+      ? null
+      : withToken === undefined
+        ? { token: "given", without_token: null }
+        : { token: "assumed", without_token: replyIn(asGiven) },
+    token: firstOf(hops, ({ hop, token }) => (token === null ? null : { hop, ...token })),
+    reply: replyIn(hops),
+    hops,
   };
+}
+
+/** Sends the request on its way once more, with some headers more. */
+type Follow = (more: readonly Pair[]) => Promise<readonly HopExplanation[]>;
+
+async function followRequest(
+  module: Uint8Array,
+  mesh: Mesh,
+  first: Hop,
+  arrival: Arrival,
+): Promise<readonly HopExplanation[]> {
+  const hops: HopExplanation[] = [];
+  let step: { readonly hop: Hop; readonly arrival: Arrival } | undefined = { hop: first, arrival };
   // `through` names one waypoint, and what is behind a waypoint is the backend: no way has more than two hops.
   while (step !== undefined) {
     const { explanation, next } = await explainHop(module, mesh, step.hop, step.arrival);
     hops.push(explanation);
-    backend = explanation.backend;
     step = next;
   }
-  return {
-    method: request.method,
-    url: shownUrl(request.url),
-    backend,
-    token: firstOf(hops, ({ hop, token }) => (token === null ? null : { hop, ...token })),
-    reply: firstOf(hops, ({ hop, reply }) => (reply === null ? null : { hop, ...reply })),
-    hops,
-  };
+  return hops;
+}
+
+/**
+ * The way of the same request with a token that everybody who checks accepts; undefined where it needs none, or has a credential of
+ * its own. What is behind a hop that refuses is not seen until that hop is satisfied: hence the loop.
+ */
+async function withAssumedToken(
+  mesh: Mesh,
+  headers: Arrival["headers"],
+  asGiven: readonly HopExplanation[],
+  follow: Follow,
+): Promise<readonly HopExplanation[] | undefined> {
+  let hops = asGiven;
+  let known = 0;
+  while (replyIn(hops)?.code === "token_missing") {
+    const validators = hops.flatMap((hop) => hop.validators.flatMap(({ name }) => mesh.validators.get(name) ?? []));
+    if (validators.length === known || hasCredential(headers, validators)) break;
+    known = validators.length;
+    hops = await follow(assumedHeaders(validators));
+  }
+  return known === 0 ? undefined : hops;
+}
+
+/** Whether the request has anything where one of `validators` looks. */
+function hasCredential(headers: Arrival["headers"], validators: readonly Validator[]): boolean {
+  const places = validators.flatMap(({ header }) => header ?? ["authorization", "x-serverless-authorization"]);
+  return headers.some(([name]) => places.includes(name));
+}
+
+function replyIn(hops: readonly HopExplanation[]): Explanation["reply"] {
+  return firstOf(hops, ({ hop, reply }) => (reply === null ? null : { hop, ...reply }));
 }
 
 function firstOf<T>(hops: readonly HopExplanation[], part: (hop: HopExplanation) => T | null): T | null {

@@ -24,7 +24,7 @@ export function supplyTokens(proxy: Emulator, config: PluginConfig): SuppliedTok
   // In steps of a millisecond, for no configured timeout is shorter than that.
   for (let ms = 0; ms < PATIENCE_MS && supplied.size < audiences.size; ms++) {
     proxy.advance(1);
-    for (const call of proxy.calls) {
+    for (const call of proxy.calls.filter(({ request }) => request.cluster === config.identity?.cluster)) {
       const audience = audienceOf(call);
       if (audience === undefined) {
         call.respond(HEADERS, JSON.stringify({ access_token: "explain", expires_in: LIFE_SEC }));

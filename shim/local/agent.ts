@@ -24,6 +24,8 @@ export interface AgentReport {
     readonly email: string | null;
     readonly signature_removed: boolean;
   }[];
+  /** Who calls, as the hop in front has checked it. */
+  readonly hopgate_caller: string | null;
   readonly hopgate_path: string | null;
   readonly request_id: string | null;
 }
@@ -72,6 +74,7 @@ function reportOn(headers: IncomingHttpHeaders): AgentReport {
       const value = headers[header];
       return value === undefined ? [] : [{ header, ...describeCredential(String(value)) }];
     }),
+    hopgate_caller: single(headers["x-hopgate-caller"]),
     hopgate_path: single(headers["x-hopgate-path"]),
     request_id: single(headers["x-request-id"]),
   };

@@ -32,7 +32,8 @@ ${configurationReference(meshJsonSchema())}
 ## Answers of the filter
 
 \`application/problem+json\` (RFC 9457) with the code in \`code\` and in the header \`x-hopgate-error\`; for gRPC requests a status with
-the same code in \`x-hopgate-error\`. The access log has it as \`hopgate_CODE\` in \`%RESPONSE_CODE_DETAILS%\`.
+the same code in \`x-hopgate-error\`. The access log has it in \`%FILTER_STATE(wasm.hopgate_error:PLAIN)%\`, and as \`hopgate_CODE\` in
+\`%RESPONSE_CODE_DETAILS%\`. A 401 says \`www-authenticate: Bearer\`, with \`error="invalid_token"\` where there was a token.
 
 ${errorReference(errorsSource)}
 
@@ -46,11 +47,13 @@ In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="
 | \`hopgate_requests\` | hop, backend, result | requests that ended. \`result\`: \`ok\` (forwarded and answered, whatever the status), \`aborted\` (ended before an answer), or a code from above. \`backend\` is \`_unmatched\` where no route matched |
 | \`hopgate_total_us\` | hop, backend | request headers in to response headers out |
 | \`hopgate_upstream_us\` | hop, backend | forwarded to first response header |
-| \`hopgate_wait_us\` | hop, backend | held for a token; only requests that were |
+| \`hopgate_wait_us\` | hop, backend | held for a token, or for the keys to check one; only requests that were |
 | \`hopgate_self_us\` | hop, backend | total less upstream and wait: what the hop itself cost |
 | \`hopgate_stream_us\` | hop, backend | request headers in to the end of the stream |
 | \`hopgate_token_fetches\` | hop, result | fetches of tokens, by how they ended |
 | \`hopgate_token_waits\` | hop, result | requests that were held: \`released\` or \`refused\` |
+| \`hopgate_validations\` | hop, result | tokens of callers that were checked: \`ok\`, or the code of the refusal |
+| \`hopgate_key_fetches\` | hop, result | fetches of key sets, by how they ended: \`ok\`, \`cluster_missing\`, \`no_endpoint\`, \`reset\`, \`bad_status\`, \`too_large\` or \`bad_key_set\` |
 | \`hopgate_config\` | hop, config | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint |
 
 ## Headers of the filter
@@ -58,6 +61,7 @@ In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="
 | header | direction | says |
 | --- | --- | --- |
 | \`x-hopgate-backend\` | to the service | the backend that the filter chose; every hop removes what a caller says here |
+| \`x-hopgate-caller\` | to the service | the verified e-mail address of the caller, where the last hop checks callers; every hop removes what a caller says here |
 | \`x-hopgate-path\` | to the service | the hops that the request has passed, at most eight |
 | \`x-hopgate-trace\` | from the client | \`timing.key\`: the answer then has \`Server-Timing\` |
 | \`x-hopgate-timing\` | between hops | the time of the hops behind, in the syntax of \`Server-Timing\`; an edge removes it |

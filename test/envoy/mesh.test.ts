@@ -1,12 +1,18 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import https from "node:https";
+import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { parseMesh } from "../../shim/config/parse.js";
 import type { Failure } from "../../shim/errors.js";
 import type { AgentReport } from "../../shim/local/agent.js";
+import { exampleConfigPath } from "../../shim/package-root.js";
 import { eventually, type MeshUnderTest, startMesh, traceOf, TRACE_KEY } from "../support/local-mesh.js";
 import { realEnvoy } from "../support/real-envoy.js";
 
 const envoyPath = (await realEnvoy()) ?? "";
+
+const example = readFileSync(exampleConfigPath(), "utf8");
 
 let running: MeshUnderTest | undefined;
 
@@ -54,6 +60,12 @@ describe.skipIf(envoyPath === "")("the local mesh on a real Envoy", { timeout: 6
         expect(report.identity).toEqual([
           {
             header: "authorization",
+            audience: "https://ai-platform.example.internal",
+            email: "orchestrator@my-project.iam.gserviceaccount.com",
+            signature_removed: false,
+          },
+          {
+            header: "x-serverless-authorization",
             audience: `https://${name}-abc123-uc.a.run.app`,
             email: "hopgate@local-mesh.iam.gserviceaccount.com",
             signature_removed: true,
@@ -63,15 +75,12 @@ describe.skipIf(envoyPath === "")("the local mesh on a real Envoy", { timeout: 6
       }
     });
 
-    it("leaves the caller's own authorization alone and adds ours beside it", async () => {
-      const local = await mesh();
-      const report = JSON.parse(
-        (await local.send("kb", "/", { headers: { authorization: "Bearer mine" } })).body,
-      ) as AgentReport;
-      expect(report.identity.map(({ header }) => header).sort()).toEqual([
-        "authorization",
-        "x-serverless-authorization",
-      ]);
+    it("uses authorization where the caller has none of its own", async () => {
+      const local = await mesh({
+        yaml: example.replace("validate: google }\n  - { hosts: [rep", "open: a test }\n  - { hosts: [rep"),
+      });
+      const report = JSON.parse((await local.send("kb")).body) as AgentReport;
+      expect(report.identity.map(({ header }) => header)).toEqual(["authorization"]);
     });
 
     it("sends nothing to Cloud Run that is not for it", async () => {
@@ -115,6 +124,103 @@ describe.skipIf(envoyPath === "")("the local mesh on a real Envoy", { timeout: 6
       expect((await local.send("llm", "/v1/models")).status).toBe(200);
       isDown = false;
       await eventually(async () => ((await local.send("kb")).status === 200 ? true : undefined));
+    });
+  });
+
+  describe("callers", () => {
+    const AUDIENCE = "https://ai-platform.example.internal";
+
+    it("are let in with a token that the validator accepts, and named to the service", async () => {
+      const local = await mesh();
+      for (const [name, hop] of [
+        ["kb", "ingress"],
+        ["reports", "agents"],
+      ] as const) {
+        const response = await local.send(name, "/", { headers: { "x-hopgate-caller": "somebody@else.example" } });
+        const report = JSON.parse(response.body) as AgentReport;
+        expect(report.hopgate_caller).toBe("orchestrator@my-project.iam.gserviceaccount.com");
+        expect(await validations(local, hop)).toEqual({ ok: 1 });
+      }
+    });
+
+    it("are refused without a token, or where they are on no list, and nothing reaches Cloud Run", async () => {
+      const local = await mesh();
+      for (const [name, hops] of [
+        ["kb", ["ingress"]],
+        ["reports", ["ingress", "agents"]],
+      ] as const) {
+        const anonymous = await local.send(name, "/", { caller: "anonymous" });
+        expect([anonymous.status, anonymous.headers["x-hopgate-error"]]).toEqual([401, "token_missing"]);
+        expect(anonymous.headers["www-authenticate"]).toBe("Bearer");
+        expect(traceOf(anonymous).hops.map((hop) => hop.name)).toEqual(hops);
+        const stranger = await local.send(name, "/", { caller: "stranger" });
+        expect([stranger.status, stranger.headers["x-hopgate-error"]]).toEqual([403, "caller_not_allowed"]);
+      }
+      expect(local.cloudRun.requests).toEqual([]);
+      expect((await local.send("llm", "/v1/models", { caller: "anonymous" })).status).toBe(200);
+    });
+
+    it("cannot use a token that was made for the service, nor one with another signature", async () => {
+      const local = await mesh();
+      const ofMesh = await fetch(
+        `${local.metadata.origin}/computeMetadata/v1/instance/service-accounts/default/identity?format=full&audience=https://kb-abc123-uc.a.run.app`,
+        { headers: { "metadata-flavor": "Google" } },
+      );
+      const other = await local.send("kb", "/", { headers: { authorization: `Bearer ${await ofMesh.text()}` } });
+      expect([other.status, other.headers["x-hopgate-error"]]).toEqual([401, "token_audience"]);
+      const [value = ""] = Object.values(
+        await local.callers.headersFor([...local.mesh.validators.values()], "allowed"),
+      );
+      const [head, claims, signature = ""] = value.split(".");
+      const forged = `${String(head)}.${String(claims)}.${signature.replace(/^./, (first) => (first === "A" ? "B" : "A"))}`;
+      const response = await local.send("kb", "/", { headers: { authorization: forged } });
+      expect([response.status, response.headers["x-hopgate-error"]]).toEqual([401, "token_signature_invalid"]);
+    });
+
+    it("say in the access log why they were refused, and nothing of their token", async () => {
+      const local = await mesh();
+      await local.send("kb", "/", { caller: "stranger" });
+      const log = join(dirname(local.caPath), "ingress/access.log");
+      const line = await eventually(() => readFileSync(log, "utf8").match(/^.*caller_not_allowed.*$/m)?.[0]);
+      expect(JSON.parse(line)).toMatchObject({ response_code: 403, hopgate_error: "caller_not_allowed" });
+      expect(line).not.toMatch(/eyJ|stranger/);
+    });
+
+    it("may come through Identity-Aware Proxy: another header, another algorithm, keys at another place", async () => {
+      const iap =
+        "  iap: { issuers: [https://cloud.google.com/iap], audiences: [/projects/1/global/backendServices/2], emails: ['*'],\n" +
+        "         algorithm: ES256, header: x-goog-iap-jwt-assertion, jwks: { host: www.gstatic.com, path: /iap/verify/public_key-jwk } }\n";
+      const local = await mesh({
+        yaml: example
+          .replace("validators:\n", `validators:\n${iap}`)
+          .replace("edge: true }", "edge: true, validate: iap }"),
+      });
+      const response = await local.send("kb");
+      expect([response.status, response.body]).toEqual([200, expect.stringContaining(AUDIENCE)]);
+      expect(await validations(local, "ingress")).toEqual({ ok: 2 });
+      // The assertion alone is not enough for kb, and llm is no longer open.
+      const { validators } = local.mesh;
+      const assertion = await local.callers.headersFor(
+        [validators.get("iap")].flatMap((one) => one ?? []),
+        "allowed",
+      );
+      const half = await local.send("kb", "/", { caller: "anonymous", headers: { ...assertion } });
+      expect([half.status, half.headers["x-hopgate-error"]]).toEqual([401, "token_missing"]);
+      expect((await local.send("llm", "/v1/models", { caller: "anonymous" })).status).toBe(401);
+      expect((await local.send("llm", "/v1/models")).status).toBe(200);
+    });
+
+    it("are checked as a changed file says, with the keys that its new validators want", async () => {
+      const local = await mesh();
+      const changed = example.replace("emails: [orchestrator@", "emails: [planner@");
+      const before = await local.callers.headersFor([...local.mesh.validators.values()], "allowed");
+      await local.update(parseMesh(changed, "changed.yaml"));
+      const old = await local.send("kb", "/", { headers: { ...before } });
+      expect([old.status, old.headers["x-hopgate-error"]]).toEqual([403, "caller_not_allowed"]);
+      expect((await local.send("kb")).status).toBe(200);
+      const file = local.callers.fileFor([...local.mesh.validators.values()]);
+      const [, claims = ""] = readFileSync(file, "utf8").split(".");
+      expect(Buffer.from(claims, "base64url").toString()).toContain("planner@my-project");
     });
   });
 
@@ -188,6 +294,17 @@ describe.skipIf(envoyPath === "")("the local mesh on a real Envoy", { timeout: 6
     });
   });
 });
+
+/** How many checks a hop has made, by their result. */
+async function validations(local: MeshUnderTest, hop: string): Promise<Readonly<Record<string, number>>> {
+  const envoy = local.envoys.find((candidate) => candidate.hop === hop);
+  const text = await eventually(async () => {
+    const metrics = (await envoy?.admin.get("/stats/prometheus")) ?? "";
+    return metrics.includes("hopgate_validations{") ? metrics : undefined;
+  });
+  const lines = [...text.matchAll(/^hopgate_validations\{.*result="(\w+)".*\} (\d+)$/gm)];
+  return Object.fromEntries(lines.map(([, result, count]) => [result ?? "", Number(count)]));
+}
 
 /** Lets the chat service go on event by event. */
 class Gate {

@@ -1,5 +1,6 @@
 import { loadMesh } from "../../shim/config/load.js";
 import { parseMesh } from "../../shim/config/parse.js";
+import { type Caller, validatorsOn } from "../../shim/local/callers.js";
 import { type LocalMesh, type LocalMeshOptions, startLocalMesh } from "../../shim/local/mesh.js";
 import { exampleConfigPath, wasmPath } from "../../shim/package-root.js";
 import { type ClientResponse, request } from "../../shim/trace/client.js";
@@ -13,6 +14,8 @@ interface SendOptions {
   readonly headers?: Record<string, string>;
   readonly body?: string;
   readonly servername?: string;
+  /** Default "allowed": where callers of the route are checked, one that is let in. */
+  readonly caller?: Caller;
 }
 
 /** A local mesh under test, and requests to it. */
@@ -29,14 +32,22 @@ export async function startMesh(
   const mesh = yaml === undefined ? await loadMesh(exampleConfigPath()) : parseMesh(yaml, "test.yaml");
   const local = await startLocalMesh({ mesh, wasmPath: wasmPath(), port: 0, replacements: new Map(), ...rest });
   return Object.assign(local, {
-    send: (name: string, path = "/", { headers, ...init }: SendOptions = {}) =>
-      request({
-        url: `https://${name}.ai-platform.example.internal:${String(local.gateways[0].port)}${path}`,
+    send: async (name: string, path = "/", { headers, caller = "allowed", ...init }: SendOptions = {}) => {
+      const host = `${name}.ai-platform.example.internal`;
+      const route = local.mesh.routes.find(({ hosts }) => hosts.includes(host.toLowerCase()));
+      const validators = route === undefined ? [] : validatorsOn(local.mesh, route);
+      return request({
+        url: `https://${host}:${String(local.gateways[0].port)}${path}`,
         connectTo: { host: "127.0.0.1", port: local.gateways[0].port },
         ca: local.ca,
-        headers: { "x-hopgate-trace": TRACE_KEY, ...headers },
+        headers: {
+          "x-hopgate-trace": TRACE_KEY,
+          ...(await local.callers.headersFor(validators, caller)),
+          ...headers,
+        },
         ...init,
-      }),
+      });
+    },
   } satisfies Pick<MeshUnderTest, "send">);
 }
 
