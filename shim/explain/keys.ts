@@ -34,18 +34,26 @@ export function supplyKeys(proxy: Emulator, config: PluginConfig, headers: Heade
   if (missing > 0) throw new Error(`the filter did not ask for ${missing} of its key sets`);
 }
 
-/** What passes for a key of 2048 bits, or for a point on P-256. */
-const RSA = { kty: "RSA", n: Buffer.alloc(256, 0xff).toString("base64url"), e: "AQAB" };
-const EC = { kty: "EC", crv: "P-256", x: Buffer.alloc(32, 1).toString("base64url"), y: RSA.n.slice(0, 43) };
+/** What passes for a key of 2048 bits, and for a point on P-256. */
+const RSA = { kty: "RSA", n: encoded(Buffer.alloc(256, 0xff)), e: "AQAB" };
+const EC = { kty: "EC", crv: "P-256", x: encoded(Buffer.alloc(32, 1)), y: encoded(Buffer.alloc(32, 2)) };
 
 function keysFor(headers: Headers): readonly object[] {
-  const keys = new Map<string, object>();
+  // One of each kind, for a set without any key of the wanted kind is none.
+  const keys = new Map<string, object>([
+    ["rsa", RSA],
+    ["ec", EC],
+  ]);
   for (const [, value] of headers) {
     for (const { alg, kid } of tokenHeadersIn(value)) {
-      if (typeof kid === "string") keys.set(kid, { ...(alg === "ES256" ? EC : RSA), kid });
+      if (typeof kid === "string") keys.set(kid, alg === "ES256" ? EC : RSA);
     }
   }
-  return [...keys.values()];
+  return [...keys].map(([kid, key]) => ({ ...key, kid }));
+}
+
+function encoded(bytes: Buffer): string {
+  return bytes.toString("base64url");
 }
 
 /** The headers of what may be JWTs: they begin with `{"`, in base64url. */

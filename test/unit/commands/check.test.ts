@@ -42,8 +42,20 @@ describe.skipIf(!isFilterBuilt)("hopgate check (needs build/hopgate.wasm)", () =
     });
   });
 
-  it("takes the shipped example", async () => {
-    expect((await hopgate("check", exampleConfigPath())).code).toBe(0);
+  it("takes the shipped example, and says who checks callers", async () => {
+    const { code, stdout } = await hopgate("check", exampleConfigPath());
+    expect(code).toBe(0);
+    expect(stdout).toContain("2 hops; ingress checks callers by google; agents checks callers by google; ingress adds");
+    expect(await hopgateJson("check", exampleConfigPath())).toMatchObject({
+      files: [
+        {
+          checks: [
+            { hop: "ingress", validators: ["google"] },
+            { hop: "agents", validators: ["google"] },
+          ],
+        },
+      ],
+    });
   });
 
   it("writes problems as compilers do, on stderr, and exits 2", async () => {

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
@@ -42,6 +42,7 @@ describe.skipIf(!isFilterBuilt)("with the shipped example (needs build/hopgate.w
 
   it.each([CHECK_EXAMPLES, EXPLAIN_EXAMPLES].flatMap(examplesIn))("%s does its work", async (example) => {
     copyFileSync(exampleConfigPath(), "hopgate.yaml");
+    writeFileSync("caller.headers", "authorization: Bearer c2VjcmV0\n");
     const { code, stdout, stderr } = await hopgate(...wordsOf(example).slice(1));
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).not.toMatch(/did you mean|no route/);

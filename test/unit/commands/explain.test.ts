@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Explanation } from "../../../shim/explain/path.js";
+import { exampleConfigPath } from "../../../shim/package-root.js";
 import { MESH } from "./mesh.js";
 import { type Folder, hopgate, hopgateJson, isFilterBuilt, type Ran, temporaryFolder } from "./support.js";
 
@@ -178,6 +180,107 @@ describe.skipIf(!isFilterBuilt)("hopgate explain (needs build/hopgate.wasm)", ()
       expect(code).toBe(0);
       expect(stdout + stderr).not.toMatch(/c2VjcmV0|Bearer|eyJ/);
     }
+  });
+
+  describe("where callers are checked", () => {
+    const HOST = "ai-platform.example.internal";
+    const KB = `https://kb.${HOST}/`;
+
+    function asked(url: string, ...more: readonly string[]): Promise<Explanation> {
+      return hopgateJson("explain", url, "--config", exampleConfigPath(), ...more);
+    }
+
+    /** A token as callers have it, but for its signature; good for a minute. */
+    function token(claims: object = {}, head: object = {}): string {
+      const good = {
+        iss: "https://accounts.google.com",
+        aud: `https://${HOST}`,
+        email: "orchestrator@my-project.iam.gserviceaccount.com",
+        email_verified: true,
+        exp: Math.floor(Date.now() / 1000) + 60,
+      };
+      return [{ alg: "RS256", kid: "7f3c", ...head }, { ...good, ...claims }, "c2VjcmV0"]
+        .map((part) => Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url"))
+        .join(".");
+    }
+
+    it.each([
+      ["kb", "ingress", ["ingress"]],
+      ["reports", "agents", ["ingress", "agents"]],
+    ])("answers for a caller that is let in, and says what one without a token is told: %s", async (name, hop, way) => {
+      const { caller, backend, reply, hops } = await asked(`https://${name}.${HOST}/`);
+      expect({ backend, reply }).toEqual({ backend: name, reply: null });
+      expect(caller).toEqual({
+        token: "assumed",
+        without_token: {
+          hop,
+          status: 401,
+          code: "token_missing",
+          detail: "This request needs an identity token, and came without one.",
+        },
+      });
+      expect(hops.map((one) => one.hop)).toEqual(way);
+      expect(hops.at(-1)?.validators).toMatchObject([{ name: "google", audiences: [`https://${HOST}`] }]);
+      expect(hops.at(-1)?.set_headers).toContainEqual({
+        name: "x-hopgate-caller",
+        value: "orchestrator@my-project.iam.gserviceaccount.com",
+      });
+    });
+
+    it("assumes nothing where nobody checks", async () => {
+      expect((await asked(`https://llm.${HOST}/`)).caller).toBeNull();
+    });
+
+    it.each([
+      ["a good one", token(), null],
+      ["another audience", token({ aud: "https://elsewhere.example" }), "token_audience"],
+      ["another caller", token({ email: "me@my-project.iam.gserviceaccount.com" }), "caller_not_allowed"],
+      ["one that has expired", token({ exp: 1 }), "token_expired"],
+      ["another algorithm", token({}, { alg: "ES256" }), "token_algorithm"],
+      ["no key's name", token({}, { kid: undefined }), "token_key_unknown"],
+      ["no token at all", "c2VjcmV0", "token_malformed"],
+    ])("judges a token that is given as it is, but for its signature: %s", async (_what, given, code) => {
+      const { caller, reply, hops } = await asked(KB, "-H", `authorization: Bearer ${given}`);
+      expect(caller).toEqual({ token: "given", without_token: null });
+      expect(reply?.code ?? null).toBe(code);
+      expect(hops[0]?.removed_headers).toEqual([]);
+    });
+
+    it("takes the credential from a file, and shows nothing of it", async () => {
+      const headers = folder.write("caller.headers", `Authorization: Bearer ${token()}\n`);
+      for (const output of ["text", "json"]) {
+        const { code, stdout, stderr } = await hopgate(
+          ...["explain", KB, "--config", exampleConfigPath(), "-H", `@${headers}`, "-o", output],
+        );
+        expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+        expect(stdout).toContain("kb-abc123-uc.a.run.app");
+        expect(stdout).not.toMatch(/eyJ|c2VjcmV0|YzJWamNtVjA|7f3c/);
+      }
+    });
+
+    it("takes a credential of another kind for what it is", async () => {
+      const { caller, reply } = await asked(KB, "-H", "authorization: Basic c2VjcmV0");
+      expect(caller).toEqual({ token: "given", without_token: null });
+      expect(reply?.code).toBe("token_missing");
+    });
+
+    it("assumes a token in each header where a hop looks", async () => {
+      const iap =
+        "validators:\n  iap: { issuers: [https://cloud.google.com/iap], audiences: [/projects/1/apps/a], emails: ['*'], " +
+        "algorithm: ES256, header: x-goog-iap-jwt-assertion }\n";
+      const yaml = readFileSync(exampleConfigPath(), "utf8")
+        .replace("validators:\n", iap)
+        .replace("edge: true }", "edge: true, validate: iap }");
+      const file = folder.write("iap.yaml", yaml);
+      const { caller, reply, hops } = await hopgateJson<Explanation>(
+        ...["explain", `https://reports.${HOST}/`, "--config", file],
+      );
+      expect([caller?.without_token?.hop, reply]).toEqual(["ingress", null]);
+      expect(hops.map(({ validators }) => validators.map(({ header }) => header))).toEqual([
+        ["x-goog-iap-jwt-assertion"],
+        [null],
+      ]);
+    });
   });
 
   it.each([

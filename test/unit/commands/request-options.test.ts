@@ -1,6 +1,8 @@
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseHeaders, parseMethod, parseResolve } from "../../../shim/commands/request-options.js";
 import { UsageError } from "../../../shim/errors.js";
+import { temporaryFolder } from "./support.js";
 
 describe("a header", () => {
   it("has its name in lower case and no space around its value", () => {
@@ -12,6 +14,28 @@ describe("a header", () => {
 
   it.each(["no colon", ": none", "a b: c", "x: a\r\ny: b", "x: \0"])("is not %j", (text) => {
     expect(() => parseHeaders(["a: b", text])).toThrow("The header of -H number 2 is none.");
+  });
+});
+
+describe("headers in a file", () => {
+  it("are one on each line, among others in their order", () => {
+    const folder = temporaryFolder();
+    const file = folder.write("a.headers", "X-A: b\r\n\nauthorization: Bearer c2VjcmV0\n");
+    expect(parseHeaders(["first: 1", `@${file}`, "last: 1"])).toEqual([
+      ["first", "1"],
+      ["x-a", "b"],
+      ["authorization", "Bearer c2VjcmV0"],
+      ["last", "1"],
+    ]);
+    folder.remove();
+  });
+
+  it("are not repeated where they cannot be read", () => {
+    const folder = temporaryFolder();
+    const file = folder.write("a.headers", "x-a: b\nBearer c2VjcmV0\n");
+    expect(() => parseHeaders([`@${file}`])).toThrow(/^Line 2 of \S+a\.headers is no header\.$/);
+    expect(() => parseHeaders([`@${join(folder.path, "none")}`])).toThrow(/none cannot be read \(ENOENT\)/);
+    folder.remove();
   });
 });
 

@@ -185,7 +185,9 @@ describe("what a file means", () => {
     const text = readFileSync("manifests/examples/hopgate.yaml", "utf8");
     const mesh = parseMesh(text, "manifests/examples/hopgate.yaml");
     expect([...mesh.backends.keys()]).toEqual(["llm", "vectordb", "kb", "reports"]);
-    expect(text).not.toMatch(/^[^#]*validate:/m);
+    // It opens no way to anybody: whatever gets a token is behind a check.
+    expect(text).not.toMatch(/^[^#]*open:/m);
+    expect([...mesh.hops.values(), ...mesh.routes].filter(({ validate }) => validate === "google")).toHaveLength(2);
   });
 });
 

@@ -28,6 +28,7 @@ const EXPLANATION: Explanation = {
   method: "GET",
   url: "https://a.kb.example/",
   backend: "kb",
+  caller: null,
   token: { hop: "ingress", audience: "https://kb.example", header: "authorization" },
   reply: null,
   hops: [HOP],
@@ -62,13 +63,31 @@ describe("an explanation", () => {
   });
 
   it("says who checks the caller, and where that is written", () => {
-    const validators = [
-      { name: "google", of: "hop" },
-      { name: "partners", of: "route" },
-    ] as const;
-    expect(drawn({ validators })).toContain(
-      "callers    checked by google, as the hop says; checked by partners, as the route says",
+    const google = { name: "google", of: "hop", header: null, audiences: ["https://a"], emails: ["*"] } as const;
+    const emails = ["a@b.c", "d@b.c", "e@b.c", "f@b.c", "g@b.c"];
+    const partners = { name: "partners", of: "route", header: "x-jwt", audiences: ["b", "c"], emails } as const;
+    const text = drawn({ validators: [google, partners] });
+    expect(text).toContain("callers    checked by google, as the hop says; checked by partners, as the route says");
+    expect(text).toContain(
+      "accepts    anybody, with a token for https://a in authorization; " +
+        "and a@b.c or d@b.c or e@b.c or 2 more, with a token for b or c in x-jwt",
     );
+  });
+
+  it("says what happens to a caller without a token beside what happens to one with a good one", () => {
+    const without_token = { hop: "ingress", status: 401, code: "token_missing", detail: null };
+    expect(drawn({}, { caller: { token: "assumed", without_token } }).split("\n")[2]).toBe(
+      "for a caller with a token that all who check it accept; without a token, ingress answers 401 token_missing",
+    );
+  });
+
+  it("says that it takes the signature of a given token to hold, where it came to that", () => {
+    const caller = { token: "given", without_token: null } as const;
+    const refused = (code: string) => ({ hop: "ingress", status: 401, code, detail: null });
+    const said = "as if the signature of its token held";
+    expect(drawn({}, { caller })).toContain(said);
+    expect(drawn({}, { caller, reply: refused("token_audience") })).toContain(said);
+    expect(drawn({}, { caller, reply: refused("token_malformed") })).not.toContain(said);
   });
 
   it("ends with the answer where a hop gives one", () => {

@@ -263,11 +263,16 @@ describe("the vector search", () => {
 });
 
 describe("the agent", () => {
-  it("says which identity, path and request id arrived, but never a token", async () => {
+  it("says which identity, caller, path and request id arrived, but never a token", async () => {
     const agent = await keep(startAgent());
     const keys = await createKeySet();
     const token = await keys.sign({ aud: "https://kb.a.run.app", email: "gateway@p.iam.gserviceaccount.com" });
-    const headers = { authorization: `Bearer ${token}`, "x-hopgate-path": "ingress,agents", "x-request-id": "r-1" };
+    const headers = {
+      authorization: `Bearer ${token}`,
+      "x-hopgate-path": "ingress,agents",
+      "x-hopgate-caller": "a@b.c",
+      "x-request-id": "r-1",
+    };
     const reply = await send(agent.origin, "/", { headers });
     const report: AgentReport = {
       service: "agent",
@@ -279,6 +284,7 @@ describe("the agent", () => {
           signature_removed: false,
         },
       ],
+      hopgate_caller: "a@b.c",
       hopgate_path: "ingress,agents",
       request_id: "r-1",
     };

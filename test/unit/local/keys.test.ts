@@ -59,7 +59,7 @@ describe("the JWKS endpoint", () => {
   });
 
   it("has no other path and no other method", async () => {
-    const server = await keep(startJwks({ keys: () => ({ keys: [] }) }));
+    const server = await keep(startJwks({ keys: (path) => (path === JWKS_PATH ? { keys: [] } : undefined) }));
     expect((await send(server.origin, "/oauth2/v1/certs")).status).toBe(404);
     expect((await send(server.origin, JWKS_PATH, { method: "POST" })).status).toBe(404);
     expect(server.requests()).toBe(0);
