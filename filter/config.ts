@@ -4,6 +4,7 @@
  */
 import { Ascii, isNameByte } from "./ascii";
 import { Backend, TokenHeader } from "./backend";
+import { Bypass } from "./bypass";
 import { hash } from "./hash";
 import { Bytes, lowerCase, Writer } from "./host/bytes";
 import { RootContext } from "./host/context";
@@ -28,15 +29,6 @@ export const enum Expose {
   Always,
   /** Requests whose `x-hopgate-trace` is the key. */
   Trace,
-}
-
-/** A path that the filter leaves alone. */
-export class Bypass {
-  constructor(
-    readonly path: Bytes,
-    /** Empty: on any host. */
-    readonly hosts: Bytes[],
-  ) {}
 }
 
 const DAY_SEC: i32 = 86_400;

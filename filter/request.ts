@@ -11,7 +11,7 @@
  */
 import { Ascii } from "./ascii";
 import { Backend, TokenHeader } from "./backend";
-import { Bypass, Config, Expose } from "./config";
+import { Config, Expose } from "./config";
 import {
   HOST_INVALID,
   KEYS_UNAVAILABLE,
@@ -36,7 +36,6 @@ import {
   AUTHORITY,
   OWN_BACKEND,
   OWN_CALLER,
-  OWN_PATH,
   OWN_TIMING,
   SERVER_TIMING,
   SERVERLESS_AUTHORIZATION,
@@ -46,6 +45,7 @@ import { reply } from "./reply";
 import { RequestHead } from "./request-head";
 import { Route } from "./route";
 import { appendTiming, isTiming, MAX_TIMING } from "./timing";
+import { stamp } from "./stamp";
 import { Token } from "./token";
 import { Validator, Verdict } from "./validator";
 import { Waiter } from "./waiting";
@@ -72,8 +72,6 @@ const enum Held {
   ForRoute,
 }
 
-/** Hops that `x-hopgate-path` names at most. */
-const MAX_STAMPS: i32 = 8;
 const CONNECT = Bytes.of("CONNECT");
 const WEBSOCKET = Bytes.of("websocket");
 const FILTER_CHAIN = Bytes.of("xds\0filter_chain_name");
@@ -83,7 +81,6 @@ const host = new HostName();
 const chain = new Inbox(512, 4096);
 const service = Bytes.empty();
 const sticky = Bytes.empty();
-const scratch = new Writer(1024);
 const counter = new Writer(20);
 const inner = new Inbox(512, 65_536);
 const timing = new Writer(MAX_TIMING + 512);
@@ -121,19 +118,20 @@ export class Request extends Waiter {
     if (!removeOwnTokens()) return this.refuse(TOKEN_UNAVAILABLE);
     this.hasAuthorization = head.hasAuthorization;
     this.sanitise(config);
-    if (isBypassed(config, found)) {
+    const name: Bytes = config.matchService ? service : host.name;
+    if (isBypassed(config, found ? name : null)) {
       this.phase = Phase.Ignored;
       return Action.Continue;
     }
     if (!found) return this.refuse(HOST_INVALID);
-    const route = config.hosts.find(config.matchService ? service : host.name);
+    const route = config.hosts.find(name);
     if (route === null && config.rejectUnmatched) return this.refuse(ROUTE_UNMATCHED);
     if (route !== null) {
       this.matched = true;
       this.backend = route.choose(this.keyFor(route));
       if (route.validator !== config.validator) this.ofRoute = route.validator;
     }
-    stamp(config.hop, config.edge);
+    stamp(config.hop, config.edge, head.stamps);
     return this.admit();
   }
 
@@ -354,37 +352,11 @@ function findService(): bool {
   return service.length > 0;
 }
 
-/** `found`: the host, or at a waypoint the service, is known. */
-function isBypassed(config: Config, found: bool): bool {
+/** `name`: the host, or at a waypoint the service; null: not known. */
+function isBypassed(config: Config, name: Bytes | null): bool {
   const list = config.bypass;
   for (let i = 0; i < list.length; i++) {
-    if (isPath(list[i].path) && isHost(list[i], config, found)) return true;
+    if (list[i].matches(head.path, name)) return true;
   }
   return false;
-}
-
-function isPath(path: Bytes): bool {
-  if (!head.path.startsWith(path)) return false;
-  return head.path.length == path.length || head.path.at(path.length) == Ascii.Question;
-}
-
-function isHost(bypass: Bypass, config: Config, found: bool): bool {
-  const hosts = bypass.hosts;
-  for (let i = 0; i < hosts.length; i++) {
-    if (found && hosts[i].equals(config.matchService ? service : host.name)) return true;
-  }
-  return hosts.length == 0;
-}
-
-/** Adds this hop to the names of those that the request has passed. */
-function stamp(hop: Bytes, edge: bool): void {
-  const stamps = head.stamps;
-  if (edge || stamps.length == 0) {
-    replaceHeader(HeaderMap.Request, OWN_PATH, hop);
-    return;
-  }
-  let count = 1;
-  for (let i = stamps.indexOf(Ascii.Comma); i >= 0; i = stamps.indexOf(Ascii.Comma, i + 1)) count++;
-  scratch.reset().append(stamps).appendByte(Ascii.Comma).append(hop);
-  if (count < MAX_STAMPS && !scratch.overflowed) replaceHeader(HeaderMap.Request, OWN_PATH, scratch);
 }
