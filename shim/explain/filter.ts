@@ -31,8 +31,8 @@ export async function refusalsOf(
 
 /** Starts the filter with a configuration, to be asked about `headers`. Throws UsageError if it refuses it. */
 export async function startFilter(module: Uint8Array, config: PluginConfig, headers: Headers): Promise<ReadyFilter> {
-  const identity = config.identity?.cluster;
-  const names = [...(identity === undefined ? [] : [identity]), ...keyClusters(config)];
+  const { cluster, impersonate } = config.identity ?? {};
+  const names = [cluster, impersonate?.cluster, ...keyClusters(config)].filter((name) => name !== undefined);
   const clusters = Object.fromEntries(names.map((name) => [name, "ok"] as const));
   // The clock of the machine, for tokens that are given have a time.
   const proxy = await Emulator.start({ module, clusters, nowMs: Date.now() });

@@ -2,6 +2,7 @@
 
 import type { Emulator } from "../emulator/emulator.js";
 import type { HttpCall } from "../emulator/http-call.js";
+import { keyClusters } from "./keys.js";
 import type { PluginConfig } from "../render/plugin-config.js";
 
 /** The audience of each token, by what the header that carries it says: `Bearer TOKEN`. */
@@ -21,10 +22,12 @@ const PATIENCE_MS = 5000;
 export function supplyTokens(proxy: Emulator, config: PluginConfig): SuppliedTokens {
   const audiences = new Set(Object.values(config.backends).flatMap(({ token }) => token?.audience ?? []));
   const supplied = new Map<string, string>();
+  const others = keyClusters(config);
   // In steps of a millisecond, for no configured timeout is shorter than that.
   for (let ms = 0; ms < PATIENCE_MS && supplied.size < audiences.size; ms++) {
     proxy.advance(1);
-    for (const call of proxy.calls.filter(({ request }) => request.cluster === config.identity?.cluster)) {
+    for (const call of proxy.calls) {
+      if (others.has(call.request.cluster)) continue;
       const audience = audienceOf(call);
       if (audience === undefined) {
         call.respond(HEADERS, JSON.stringify({ access_token: "explain", expires_in: LIFE_SEC }));

@@ -46,6 +46,13 @@ describe.skipIf(!isFilterBuilt)("the filter (needs build/hopgate.wasm)", () => {
     });
   });
 
+  it("gets the token of the service account that it is to impersonate", async () => {
+    const impersonate = { serviceAccount: "a@p.iam.gserviceaccount.com", cluster: "iam", authority: "iam.example" };
+    const config = { ...CONFIG, identity: { mode: "impersonate", cluster: "metadata", impersonate } } as const;
+    const { token } = askFilter(await startFilter(module, config, REQUEST), REQUEST, {});
+    expect(token).toEqual({ audience: "https://kb.example/?a=b&c", header: "authorization" });
+  });
+
   it.each(["RS256", "ES256"] as const)("gets a key for the token that it is asked about: %s", async (algorithm) => {
     const jwks = { cluster: "keys", authority: "keys.example", path: "/keys", timeoutMs: 1, cooldownSec: 1 };
     const validator = { issuers: ["https://a"], audiences: ["https://b"], emails: ["*"], algorithm, jwks };
