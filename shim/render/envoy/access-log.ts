@@ -19,7 +19,6 @@ const HTTP_FIELDS: JsonObject = {
   response_code: "%RESPONSE_CODE%",
   response_code_details: "%RESPONSE_CODE_DETAILS%",
   response_flags: "%RESPONSE_FLAGS%",
-  /** The code of an answer of the filter's own. */
   hopgate_error: "%FILTER_STATE(wasm.hopgate_error:PLAIN)%",
   duration_ms: "%DURATION%",
   upstream_service_time_ms: "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
