@@ -18,7 +18,12 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 15_000, sequence: { groupOrder: 0 } },
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/fuzz/**/*.test.ts"],
+          testTimeout: 15_000,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         extends: true,

@@ -155,11 +155,11 @@ describe.skipIf(envoyPath === "" || suite === undefined)("JSONTestSuite", () => 
   let hop: ValidatingHop;
 
   beforeAll(async () => {
-    const whole = files.map(({ path, content }) => [path, content] as const);
+    const whole = files.map(({ path, content }) => [path, content as string | Buffer] as const);
     const within = files.map(
       ({ path, content }) => [`within-${path}`, around(keySet(google).replace(/}$/, ',"x":'), content, "}")] as const,
     );
-    hop = await startWith(new Map([["google", keySet(google)], ...whole, ...within]));
+    hop = await startWith(new Map<string, string | Buffer>([["google", keySet(google)], ...whole, ...within]));
   });
 
   afterAll(() => hop.close());
