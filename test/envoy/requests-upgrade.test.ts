@@ -38,7 +38,7 @@ describe.skipIf(envoyPath === "")("upgrades", () => {
         identity: {},
       },
       services: { injects: service, plain: service },
-      upgrades: ["websocket", "chargen", "CONNECT"],
+      upgrades: ["websocket", "chargen", "connect-udp", "CONNECT"],
     });
   });
 
@@ -82,6 +82,32 @@ describe.skipIf(envoyPath === "")("upgrades", () => {
     expect((await once(stream, "data"))[0]).toEqual(FRAME);
     session.destroy();
   });
+
+  it.each(["chargen", "connect-udp", "websocket2", "h2c"])(
+    "HTTP/2 CONNECT with :protocol %s is refused",
+    async (protocol) => {
+      const before = upgraded.length;
+      const session = http2.connect(hop.origin);
+      session.on("error", () => undefined);
+      await once(session, "remoteSettings");
+      const stream = session.request({
+        ":method": "CONNECT",
+        ":protocol": protocol,
+        ":scheme": "http",
+        ":path": "/socket",
+        ":authority": "injects.example.internal",
+      });
+      stream.on("error", () => undefined);
+      const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+      // What Envoy is not told to let through (`upgrade_configs`) never reaches the filter: Envoy itself answers 403.
+      const isLetThrough = protocol === "chargen" || protocol === "connect-udp";
+      expect([headers[":status"], headers["x-hopgate-error"]]).toEqual(
+        isLetThrough ? [400, "upgrade_unsupported"] : [403, undefined],
+      );
+      expect(upgraded).toHaveLength(before);
+      session.destroy();
+    },
+  );
 
   it("any other upgrade is refused on a route that injects, and passes on one that does not", async () => {
     const before = upgraded.length;

@@ -91,6 +91,23 @@ describe.skipIf(envoyPath === "")("a changed hopgate.yaml", { timeout: 60_000 },
     expect(mesh.mesh.identity.maxWaiters).toBe(1000);
   });
 
+  it("goes live: tokens of another service account instead of the proxy's own, and back", async () => {
+    const mesh = (running = await startMesh({ envoyPath }));
+    const emails = async (): Promise<(string | null)[]> => {
+      const reports = await Promise.all(["kb", "reports"].map((name) => mesh.send(name)));
+      return reports.flatMap((report) =>
+        reportOf(report).identity.flatMap((one) => (one.signature_removed ? one.email : [])),
+      );
+    };
+    const account = "invoker@local-mesh.iam.gserviceaccount.com";
+    await mesh.update(
+      parseMesh(`${example}\nidentity: { mode: impersonate, serviceAccount: ${account} }\n`, "changed.yaml"),
+    );
+    expect(await emails()).toEqual([account, account]);
+    await mesh.update(parseMesh(example, "example.yaml"));
+    expect(await emails()).toEqual(["kb", "reports"].map(() => "hopgate@local-mesh.iam.gserviceaccount.com"));
+  });
+
   it("is refused where it has other hops", async () => {
     const mesh = (running = await startMesh({ envoyPath }));
     await expect(mesh.update(changed("namespace: istio-ingress", "namespace: elsewhere"))).rejects.toThrow(
