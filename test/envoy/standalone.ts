@@ -73,6 +73,9 @@ export interface Standalone {
   close(): Promise<void>;
 }
 
+/** What the files of an Envoy are made of. */
+type Files = Omit<StandaloneOptions, "envoyPath">;
+
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** Envoy's own windows of many MiB would hide whether a body is held. */
@@ -115,18 +118,7 @@ async function run(
   metadataPort: number,
 ): Promise<Omit<Standalone, "metadata" | "close">> {
   const { envoyPath, config, concurrency, logLevel, componentLogLevel } = options;
-  const dir = join(keeper.workDir, config.hop);
-  const hop = hopCalled(config.hop);
-  const plugin = (next: PluginConfig): EnvoyFile =>
-    resourceFile("ecds", [pluginResource(hop, options.wasmPath ?? wasmPath(), JSON.stringify(next))]);
-  await mkdir(dir);
-  const files = [
-    resourceFile("cds", clusters(options, metadataPort)),
-    plugin(config),
-    resourceFile("lds", [listener(options, hop, dir)]),
-    bootstrapFile(hop, dir),
-  ];
-  for (const file of files) await write(dir, file);
+  const dir = await writeStandalone(options, keeper.workDir, metadataPort);
   const envoy = await startEnvoy({
     keeper,
     envoyPath,
@@ -138,7 +130,33 @@ async function run(
     ...(componentLogLevel !== undefined && { componentLogLevel }),
   });
   const port = envoy.listeners.get("plain")?.port ?? 0;
-  return { port, origin: `http://127.0.0.1:${port}`, envoy, dir, update: (next) => write(dir, plugin(next)) };
+  const update = (next: PluginConfig): Promise<void> => write(dir, pluginFile(options, next));
+  return { port, origin: `http://127.0.0.1:${port}`, envoy, dir, update };
+}
+
+/** Writes what an Envoy is started with into a folder below `workDir`, and returns the folder. Port 0 takes a free one. */
+export async function writeStandalone(
+  options: Files,
+  workDir: string,
+  metadataPort: number,
+  port = 0,
+): Promise<string> {
+  const dir = join(workDir, options.config.hop);
+  const hop = hopCalled(options.config.hop);
+  await mkdir(dir);
+  const files = [
+    resourceFile("cds", clusters(options, metadataPort)),
+    pluginFile(options, options.config),
+    resourceFile("lds", [listener(options, hop, dir, port)]),
+    bootstrapFile(hop, dir),
+  ];
+  for (const file of files) await write(dir, file);
+  return dir;
+}
+
+function pluginFile(options: Pick<StandaloneOptions, "wasmPath">, config: PluginConfig): EnvoyFile {
+  const path = options.wasmPath ?? wasmPath();
+  return resourceFile("ecds", [pluginResource(hopCalled(config.hop), path, JSON.stringify(config))]);
 }
 
 /** Hands connections on to `port` once `opened` is. */
@@ -174,7 +192,7 @@ function hopCalled(name: string): GatewayHop {
   };
 }
 
-function clusters(options: StandaloneOptions, metadataPort: number): readonly JsonObject[] {
+function clusters(options: Files, metadataPort: number): readonly JsonObject[] {
   const { config, services, passTo, metadataCluster = metadataPort } = options;
   const metadataName = outboundCluster(METADATA_SERVICE);
   return [
@@ -202,7 +220,7 @@ function cluster(name: string, { port, protocol }: Service): JsonObject {
   };
 }
 
-function listener(options: StandaloneOptions, hop: GatewayHop, dir: string): JsonObject {
+function listener(options: Files, hop: GatewayHop, dir: string, port: number): JsonObject {
   const { upgrades = ["websocket"], filters = [] } = options;
   const manager = hopConnectionManager(hop, dir, {
     stat_prefix: "plain",
@@ -214,11 +232,11 @@ function listener(options: StandaloneOptions, hop: GatewayHop, dir: string): Jso
     use_remote_address: true,
     ...(filters.length > 0 && { http_filters: [...filters, pluginFilter(hop, dir), router()] }),
   });
-  return { name: "plain", ...onLoopback(0), filter_chains: [{ filters: [manager] }] };
+  return { name: "plain", ...onLoopback(port), filter_chains: [{ filters: [manager] }] };
 }
 
 /** As the shim renders them: a route matches the filter's word and nothing else. */
-function routes({ config, passTo, upgrades = [], route }: StandaloneOptions): readonly JsonObject[] {
+function routes({ config, passTo, upgrades = [], route }: Files): readonly JsonObject[] {
   const chosen = Object.keys(config.backends).flatMap((name) => {
     const headers = [{ name: "x-hopgate-backend", string_match: { exact: name } }];
     const connect = { match: { connect_matcher: {}, headers }, route: { cluster: name, timeout: "0s", ...route } };
