@@ -17,7 +17,7 @@ const CONFIG: PluginConfig = {
   edge: true,
   routes: [{ hosts: ["kb.internal"], to: [{ backend: "kb", weight: 100 }], open: "a test" }],
   backends: { kb: { token: { audience: AUDIENCE } } },
-  identity: { timeoutMs: 1000 },
+  identity: { timeoutMs: 4000 },
 };
 
 let service: LocalServer;

@@ -259,7 +259,6 @@ describe.skipIf(envoyPath === "" || !existsSync("/proc"))("hopgate up", { timeou
     await nothingIsLeft();
   });
 
-
   it("shows routes that are split, and a mesh around that adds the tokens itself", async () => {
     const example = readFileSync(exampleConfigPath(), "utf8");
     const split = example.replace("to: llm }", "split: { llm: 60, vectordb: 40 } }");

@@ -95,9 +95,8 @@ describe.skipIf(envoyPath === "")("a changed hopgate.yaml", { timeout: 60_000 },
     const mesh = (running = await startMesh({ envoyPath }));
     const emails = async (): Promise<(string | null)[]> => {
       const reports = await Promise.all(["kb", "reports"].map((name) => mesh.send(name)));
-      return reports.flatMap((report) =>
-        reportOf(report).identity.flatMap((one) => (one.signature_removed ? one.email : [])),
-      );
+      const carried = reports.flatMap((response) => reportOf(response).identity);
+      return carried.flatMap(({ signature_removed, email }) => (signature_removed ? email : []));
     };
     const account = "invoker@local-mesh.iam.gserviceaccount.com";
     await mesh.update(
