@@ -1,53 +1,84 @@
-import { METADATA_CLUSTER, type Variant } from "./variants.js";
-
-type Json = Readonly<Record<string, unknown>>;
+import { extension, type JsonObject, typed } from "../shim/render/envoy/json.js";
+import { audienceMetadata, JWKS_CLUSTER, METADATA_CLUSTER, routerFilter } from "./filters.js";
+import type { Variant } from "./variants.js";
 
 const LOOPBACK = "127.0.0.1";
 const ADMIN = { address: socketAddress(0) };
+const SERVICE = "service";
+const STREAM = "stream";
+const GRPC = "grpc";
 
-/** The service behind the measured Envoy: another Envoy that answers by itself. Its listener is `service`. */
-export function serviceConfig(): Json {
-  const answer = { match: { prefix: "/" }, direct_response: { status: 200, body: { inline_string: "ok" } } };
-  return { admin: ADMIN, static_resources: { listeners: [listener("service", [], [answer])] } };
+/** What requests with this path get: 200 chunks, one by one. */
+export const STREAM_PATH = "/stream";
+
+/** Where the upstreams of the measured Envoy listen, on loopback. */
+export interface Upstreams {
+  /** Answers small requests. */
+  readonly service: number;
+  /** Server-sent events. */
+  readonly stream: number;
+  /** gRPC, over HTTP/2. */
+  readonly grpc: number;
+  readonly metadata: number;
+  readonly jwks: number;
 }
 
-/** The measured Envoy: a listener for each variant, named by its index, all leading to the same service. */
-export function subjectConfig(variants: readonly Variant[], servicePort: number, metadataPort: number): Json {
-  const route = { match: { prefix: "/" }, route: { cluster: "service" } };
-  const listeners = variants.map(({ plugin }, index) => {
-    const filters = plugin === undefined ? [] : [wasm(plugin.wasmPath, plugin.configuration)];
-    return listener(String(index), filters, [route]);
-  });
-  const clusters = [cluster("service", servicePort), cluster(METADATA_CLUSTER, metadataPort)];
+/** The service behind the measured Envoy: another Envoy that answers by itself. Its listener is `service`. */
+export function serviceConfig(): JsonObject {
+  const answer = { match: { prefix: "/" }, direct_response: { status: 200, body: { inline_string: "ok" } } };
+  return { admin: ADMIN, static_resources: { listeners: [listener(SERVICE, [], [answer])] } };
+}
+
+/** The measured Envoy: a listener for each variant, named by its id, all leading to the same services. */
+export function subjectConfig(variants: readonly Variant[], upstreams: Upstreams): JsonObject {
+  const listeners = variants.map(({ id, filters, audience }) =>
+    listener(id, filters, [
+      { match: { path: STREAM_PATH }, route: { cluster: STREAM } },
+      { match: { prefix: "/", grpc: {} }, route: { cluster: GRPC } },
+      { match: { prefix: "/" }, route: { cluster: serviceFor(audience) } },
+    ]),
+  );
+  const audiences = new Set(variants.flatMap(({ audience }) => audience ?? []));
+  const clusters = [
+    cluster(SERVICE, upstreams.service),
+    ...[...audiences].map((audience) => ({
+      ...cluster(serviceFor(audience), upstreams.service),
+      metadata: audienceMetadata(audience),
+    })),
+    cluster(STREAM, upstreams.stream),
+    { ...cluster(GRPC, upstreams.grpc), ...HTTP2 },
+    cluster(METADATA_CLUSTER, upstreams.metadata),
+    cluster(JWKS_CLUSTER, upstreams.jwks),
+  ];
   return { admin: ADMIN, static_resources: { listeners, clusters } };
 }
 
-function listener(name: string, filters: readonly Json[], routes: readonly Json[]): Json {
+function serviceFor(audience: string | undefined): string {
+  return audience === undefined ? SERVICE : `${SERVICE} for ${audience}`;
+}
+
+const PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+const HTTP2: JsonObject = {
+  typed_extension_protocol_options: {
+    [PROTOCOL_OPTIONS]: typed(PROTOCOL_OPTIONS, { explicit_http_config: { http2_protocol_options: {} } }),
+  },
+};
+
+function listener(name: string, filters: readonly JsonObject[], routes: readonly JsonObject[]): JsonObject {
   const manager = extension(
     "envoy.filters.network.http_connection_manager",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     {
       stat_prefix: name,
       route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
-      http_filters: [
-        ...filters,
-        extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {}),
-      ],
+      http_filters: [...filters, routerFilter()],
     },
   );
   return { name, address: socketAddress(0), filter_chains: [{ filters: [manager] }] };
 }
 
-function wasm(filename: string, configuration: string): Json {
-  return extension("hopgate", "envoy.extensions.filters.http.wasm.v3.Wasm", {
-    config: {
-      vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename } } },
-      configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: configuration },
-    },
-  });
-}
-
-function cluster(name: string, port: number): Json {
+function cluster(name: string, port: number): JsonObject {
   const endpoint = { endpoint: { address: socketAddress(port) } };
   return {
     name,
@@ -56,10 +87,6 @@ function cluster(name: string, port: number): Json {
   };
 }
 
-function extension(name: string, type: string, fields: Json): Json {
-  return { name, typed_config: { "@type": `type.googleapis.com/${type}`, ...fields } };
-}
-
-function socketAddress(port: number): Json {
+function socketAddress(port: number): JsonObject {
   return { socket_address: { address: LOOPBACK, port_value: port } };
 }

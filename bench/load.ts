@@ -1,36 +1,53 @@
 import { connect, type Socket } from "node:net";
 
-/** One kind of request, sent over and over. */
+/** Closed-loop load over HTTP/1.1: as much as the other side takes. For figures of CPU, which do not depend on who sends. */
 export interface Load {
+  /** At 127.0.0.1. */
   readonly port: number;
-  readonly host: string;
+  /** Kept connections, each with one request at a time. */
   readonly connections: number;
-  readonly durationMs: number;
+  /** The bytes of the next request; undefined: that was all. */
+  next(): Buffer | undefined;
 }
 
+const END_OF_HEAD = "\r\n\r\n";
+
 /**
- * Sends requests over kept HTTP/1.1 connections, the next as soon as the answer to the last is there, and returns how many
- * were answered. Plain sockets, since a full client would take the CPU that the measured Envoy needs: answers must have a
- * `content-length` and all be of one status.
+ * Sends requests, on each connection the next as soon as the answer to the last is there, and returns how many were answered. Plain
+ * sockets, since a full client would take the CPU that the measured Envoy needs: answers must have a `content-length`.
  *
  * @throws Error if an answer is no 200
  */
-export async function apply({ port, host, connections, durationMs }: Load): Promise<number> {
-  const request = Buffer.from(`GET /v1/models HTTP/1.1\r\nhost: ${host}\r\nuser-agent: bench\r\naccept: */*\r\n\r\n`);
-  const end = performance.now() + durationMs;
-  const counts = await Promise.all(
-    Array.from({ length: connections }, () => exchange(connect(port, "127.0.0.1"), request, end)),
-  );
+export async function sendClosedLoop({ port, connections, next }: Load): Promise<number> {
+  const counts = await Promise.all(Array.from({ length: connections }, () => exchange(connect(port, "127.0.0.1"), next)));
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-function exchange(socket: Socket, request: Buffer, end: number): Promise<number> {
+/** `next` of a load that ends `durationMs` from now. */
+export function during<T>(durationMs: number, request: () => T): () => T | undefined {
+  const end = performance.now() + durationMs;
+  return () => (performance.now() < end ? request() : undefined);
+}
+
+/** The bytes of a request without a body. */
+export function requestBytes(host: string, headers: Readonly<Record<string, string>>, path = "/v1/models"): Buffer {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.from(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines.join("")}\r\n`);
+}
+
+function exchange(socket: Socket, next: () => Buffer | undefined): Promise<number> {
   let count = 0;
   let pending = "";
   socket.setNoDelay(true);
   return new Promise((resolve, reject) => {
+    const send = (): void => {
+      const request = next();
+      if (request === undefined) socket.end(() => resolve(count));
+      else socket.write(request);
+    };
     socket.once("error", reject);
-    socket.once("connect", () => socket.write(request));
+    socket.once("close", () => reject(new Error("the connection ended before the answer")));
+    socket.once("connect", send);
     socket.on("data", (chunk: Buffer) => {
       pending += chunk.toString("latin1");
       const size = answerSize(pending);
@@ -42,16 +59,15 @@ function exchange(socket: Socket, request: Buffer, end: number): Promise<number>
       }
       pending = pending.slice(size);
       count += 1;
-      if (performance.now() < end) socket.write(request);
-      else socket.end(() => resolve(count));
+      send();
     });
   });
 }
 
 /** Bytes of the first answer in `text`, headers and body; -1 while its headers are not whole. */
-function answerSize(text: string): number {
-  const headers = text.indexOf("\r\n\r\n");
+export function answerSize(text: string): number {
+  const headers = text.indexOf(END_OF_HEAD);
   if (headers < 0) return -1;
   const length = /^content-length: (\d+)/im.exec(text.slice(0, headers));
-  return headers + 4 + Number(length?.[1] ?? 0);
+  return headers + END_OF_HEAD.length + Number(length?.[1] ?? 0);
 }

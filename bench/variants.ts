@@ -1,51 +1,85 @@
-import type { PluginConfig } from "../shim/render/plugin-config.js";
+import { readFileSync } from "node:fs";
+
+import { packagePath } from "../shim/package-root.js";
+import type { JsonObject } from "../shim/render/envoy/json.js";
+import { gcpAuthnFilter, headerMutationFilter, jwtAuthnFilter, luaFilter, wasmFilter } from "./filters.js";
+import { edgeConfiguration, HOP, KB, KB_AUDIENCE, LLM, luaPrelude } from "./plugin-configurations.js";
 
 /** One way to handle the same request. */
 export interface Variant {
+  /** Stable: what data and baselines call it. */
+  readonly id: string;
   readonly name: string;
-  /** The module, and what it is configured with; undefined: no filter at all. */
-  readonly plugin: { readonly wasmPath: string; readonly configuration: string } | undefined;
-  /** The host that is asked for. */
+  /** HTTP filters in front of the router. */
+  readonly filters: readonly JsonObject[];
   readonly host: string;
+  /** Which of the caller's tokens requests carry as `authorization`: none, the same each time, or each time another. */
+  readonly token: "none" | "seen" | "new";
+  /** The variant without a filter whose requests look the same: what the others are compared with. */
+  readonly base: string;
+  /** The upstream knows the audience of the token that gcp_authn is to add. */
+  readonly audience?: string;
 }
 
-export const METADATA_CLUSTER = "outbound|80||metadata.google.internal";
-const LLM = "llm.bench.internal";
-const KB = "kb.bench.internal";
+/** A filter of the user's own. */
+export interface Peer {
+  readonly wasmPath: string;
+  readonly configuration: string;
+}
 
-/** No filter, an empty one, and ours doing route + timing and route + inject + timing, each among 10 and 1,000 routes. */
-export function variants(hopgatePath: string, emptyPath: string): readonly Variant[] {
-  const ours = (routes: number, host: string, job: string): Variant => ({
-    name: `hopgate, ${job}, ${routes.toLocaleString("en")} routes`,
-    plugin: { wasmPath: hopgatePath, configuration: JSON.stringify(configuration(routes)) },
-    host,
-  });
+export interface VariantOptions {
+  readonly hopgatePath: string;
+  readonly emptyPath: string;
+  /** The Rust peer; undefined where it could not be built. */
+  readonly rustPath: string | undefined;
+  readonly peer: Peer | undefined;
+  /** Somebody's ID token, as long as a real one. */
+  readonly token: string;
+  readonly issuer: string;
+  readonly callerAudience: string;
+  /** The key set of the issuer (RFC 7517), as text. */
+  readonly jwks: string;
+}
+
+const BASE = "none";
+const BASE_WITH_TOKEN = "none-token";
+
+/** All variants, those without a filter first. */
+export function allVariants(options: VariantOptions): readonly Variant[] {
+  const { hopgatePath, emptyPath, rustPath, peer, token } = options;
+  const lua = luaPrelude(edgeConfiguration(10), token) + readFileSync(packagePath("bench", "peers", "lua", "routing.lua"), "utf8");
+  const jwtAuthn = (cacheSize: number): JsonObject =>
+    jwtAuthnFilter({ issuer: options.issuer, audience: options.callerAudience, jwks: options.jwks, cacheSize });
   return [
-    { name: "no filter", plugin: undefined, host: LLM },
-    { name: "empty filter", plugin: { wasmPath: emptyPath, configuration: "" }, host: LLM },
-    ours(10, LLM, "route"),
-    ours(10, KB, "route + inject"),
-    ours(1000, LLM, "route"),
-    ours(1000, KB, "route + inject"),
+    plain(BASE, "no filter", []),
+    { ...plain(BASE_WITH_TOKEN, "no filter, caller's token", []), token: "seen", base: BASE_WITH_TOKEN },
+    plain("empty", "empty filter", [wasmFilter(emptyPath, "")]),
+    ...[10, 100, 1000].flatMap((routes) => wasmPair("hopgate", "hopgate", hopgatePath, routes)),
+    ...(rustPath === undefined ? [] : wasmPair("rust", "Rust peer", rustPath, 10)),
+    plain("lua-route", "Lua, route", [luaFilter(lua)]),
+    { ...plain("lua-inject", "Lua, route + inject", [luaFilter(lua)]), host: KB },
+    plain("header-mutation", "native header_mutation", [headerMutationFilter("llm", HOP)]),
+    { ...plain("gcp-authn", "native gcp_authn, token cached", [gcpAuthnFilter()]), audience: KB_AUDIENCE },
+    withToken("jwt-authn", "native jwt_authn, no cache", jwtAuthn(0)),
+    withToken("jwt-authn-cache", "native jwt_authn, jwt_cache", jwtAuthn(100)),
+    ...(peer === undefined ? [] : [plain("peer", "your filter", [wasmFilter(peer.wasmPath, peer.configuration)])]),
   ];
 }
 
-/** An edge with that many routes, two of which are used, that tells every client where the time went. */
-function configuration(routes: number): PluginConfig {
-  const others = Array.from({ length: routes - 2 }, (_, index) => ({
-    hosts: [`service-${String(index)}.team-${String(index % 17)}.bench.internal`],
-    to: [{ backend: "llm", weight: 100 }],
-  }));
-  return {
-    hop: "ingress",
-    edge: true,
-    routes: [
-      ...others,
-      { hosts: [LLM], to: [{ backend: "llm", weight: 100 }] },
-      { hosts: [KB], to: [{ backend: "kb", weight: 100 }], open: "a benchmark on loopback" },
-    ],
-    backends: { llm: {}, kb: { token: { audience: "https://kb-abc123-uc.a.run.app" } } },
-    identity: { cluster: METADATA_CLUSTER },
-    timing: { expose: "always" },
-  };
+function plain(id: string, name: string, filters: readonly JsonObject[]): Variant {
+  return { id, name, filters, host: LLM, token: "none", base: BASE };
+}
+
+function withToken(id: string, name: string, filter: JsonObject): Variant {
+  return { ...plain(id, name, [filter]), token: "seen", base: BASE_WITH_TOKEN };
+}
+
+/** A filter that reads hopgate's plugin configuration: routing alone, and routing with an ID token. */
+function wasmPair(id: string, name: string, path: string, routes: number): readonly Variant[] {
+  const filters = [wasmFilter(path, JSON.stringify(edgeConfiguration(routes)))];
+  const [suffix, among] = routes === 10 ? ["", ""] : [`-${routes}`, `, ${routes.toLocaleString("en")} routes`];
+  return [
+    plain(`${id}-route${suffix}`, `${name}, route${among}`, filters),
+    { ...plain(`${id}-inject${suffix}`, `${name}, route + inject${among}`, filters), host: KB },
+  ];
 }

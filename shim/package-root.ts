@@ -23,6 +23,11 @@ export function exampleConfigPath(): string {
   return join(PACKAGE_ROOT, "manifests", "examples", "hopgate.yaml");
 }
 
+/** A file of the package, by its path from the root. */
+export function packagePath(...parts: readonly string[]): string {
+  return join(PACKAGE_ROOT, ...parts);
+}
+
 /** The compiled filter. @throws Failure if it has not been built. */
 export function wasmPath(): string {
   const path = join(PACKAGE_ROOT, "build", "hopgate.wasm");

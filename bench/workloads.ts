@@ -1,0 +1,83 @@
+import { sendClosedLoop, during, requestBytes } from "./load.js";
+import { sendClosedLoopHttp2, type Http2Request } from "./load-http2.js";
+import { readStreams } from "./load-stream.js";
+import { GRPC_MESSAGE } from "./services.js";
+import type { Variant } from "./variants.js";
+
+/** Kinds of requests that the variants are measured under. */
+export interface Workload {
+  /** Stable: what data and baselines call it. */
+  readonly id: string;
+  readonly name: string;
+  /** Worker threads of the measured Envoy. */
+  readonly workers: 1 | 2;
+  /** The variants that are measured under it: all, or those with these ids. */
+  readonly variants: readonly string[] | "all";
+  /** Keeps `port` busy for about `durationMs`; returns how many requests were answered. */
+  send(target: Target, durationMs: number): Promise<number>;
+}
+
+export interface Target {
+  readonly port: number;
+  readonly variant: Variant;
+  /** Headers that the variant asks for, such as a token; called for each request. */
+  headers(): Readonly<Record<string, string>>;
+}
+
+const CONNECTIONS = 8;
+const STREAMS = 64;
+
+/** What is compared under the workloads that are not the headline. */
+const FEW = ["none", "empty", "hopgate-route", "hopgate-inject", "rust-route", "rust-inject", "lua-inject", "peer"];
+
+const BROWSER: Readonly<Record<string, string>> = { "user-agent": "bench", accept: "*/*" };
+
+/** Sixteen headers beside the host, user agent and `accept` (with :method and so on, 20 reach a filter), as browsers and gateways send them. */
+const MANY: Readonly<Record<string, string>> = {
+  ...BROWSER,
+  "accept-encoding": "gzip, deflate, br, zstd",
+  "accept-language": "en-US,en;q=0.9,de;q=0.8",
+  "cache-control": "no-cache",
+  cookie: "session=4f6c2a1be0d94d7e8b5b1c9a7f3e2d10; theme=dark; consent=1",
+  origin: "https://app.example.com",
+  pragma: "no-cache",
+  referer: "https://app.example.com/chat/4f6c2a1b",
+  "sec-ch-ua": '"Chromium";v="141", "Not?A_Brand";v="8"',
+  "sec-ch-ua-mobile": "?0",
+  "sec-fetch-dest": "empty",
+  "sec-fetch-mode": "cors",
+  "sec-fetch-site": "same-site",
+  "x-api-version": "2026-01-01",
+  "x-session-id": "0d4b7e1c9a2f",
+  "x-tenant": "team-17",
+  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+};
+
+export const WORKLOADS: readonly Workload[] = [
+  { id: "http1", name: "small requests, HTTP/1.1", workers: 1, variants: "all", send: http1(BROWSER) },
+  { id: "http2", name: "small requests, HTTP/2", workers: 1, variants: FEW, send: http2(({ variant, headers }) => ({
+    headers: { ":path": "/v1/models", ":authority": variant.host, ...BROWSER, ...headers() },
+  })) },
+  { id: "headers", name: "20 request headers", workers: 1, variants: FEW, send: http1(MANY) },
+  { id: "stream", name: "streams of 200 chunks", workers: 1, variants: FEW, send: ({ port, variant, headers }, durationMs) =>
+    readStreams({ port, streams: STREAMS, next: during(durationMs, () => ({ host: variant.host, ...BROWSER, ...headers() })) }) },
+  { id: "grpc", name: "gRPC unary", workers: 1, variants: FEW, send: http2(({ variant, headers }) => ({
+    headers: { ":method": "POST", ":path": "/bench.Echo/Say", ":authority": variant.host, "content-type": "application/grpc", te: "trailers", ...headers() },
+    body: GRPC_MESSAGE,
+    grpcStatus: "0",
+  })) },
+  { id: "workers", name: "small requests, two workers", workers: 2, variants: FEW, send: http1(BROWSER) },
+];
+
+function http1(fixed: Readonly<Record<string, string>>): Workload["send"] {
+  return ({ port, variant, headers }, durationMs) => {
+    const whole = variant.token === "new" ? undefined : requestBytes(variant.host, { ...fixed, ...headers() });
+    const next = during(durationMs, () => whole ?? requestBytes(variant.host, { ...fixed, ...headers() }));
+    return sendClosedLoop({ port, connections: CONNECTIONS, next });
+  };
+}
+
+function http2(request: (target: Target) => Http2Request): Workload["send"] {
+  return (target, durationMs) =>
+    sendClosedLoopHttp2({ port: target.port, connections: CONNECTIONS, next: during(durationMs, () => request(target)) });
+}
