@@ -1,28 +1,17 @@
 import { connect, type Socket } from "node:net";
 
-import { answerSize } from "./load.js";
-
-/** Load at a fixed rate, whether or not answers come in time: what a latency distribution has to be measured under. */
-export interface OpenLoop {
-  /** At 127.0.0.1. */
-  readonly port: number;
-  readonly ratePerSec: number;
-  readonly durationMs: number;
-  /** The bytes of every request. */
-  readonly request: Buffer;
-}
-
-export interface Latencies {
-  /** Of each answered request, in the order of the answers, from when it was due to the end of its answer. */
-  readonly latencies_us: Float64Array;
-  /** Requests that were due and got no answer in time. */
-  readonly unanswered: number;
-}
+import type { Generator, Latencies, OpenLoop } from "./generator.js";
+import { answerSize, requestBytes } from "./load.js";
 
 /** Connections: as many requests can be under way; more wait for one to be free, and their waiting counts. */
 const CONNECTIONS = 64;
 /** How long answers may still take when the last request is due. */
 const GRACE_MS = 2000;
+
+/** Needs nothing but Node. */
+export function nodeGenerator(): Generator {
+  return { name: "node", send: sendOpenLoop };
+}
 
 /**
  * Sends requests when they are due, on kept HTTP/1.1 connections, and measures each from the time at which it was due: a request
@@ -30,7 +19,8 @@ const GRACE_MS = 2000;
  *
  * @throws Error if an answer is no 200
  */
-export async function sendOpenLoop({ port, ratePerSec, durationMs, request }: OpenLoop): Promise<Latencies> {
+async function sendOpenLoop({ port, ratePerSec, durationMs, host, headers }: OpenLoop): Promise<Latencies> {
+  const request = requestBytes(host, headers);
   const total = Math.round((ratePerSec * durationMs) / 1000);
   const latencies = new Float64Array(total);
   let answered = 0;

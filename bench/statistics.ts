@@ -1,4 +1,4 @@
-/** Medians, and how far they can be trusted. */
+/** Medians and percentiles, and how far they can be trusted. */
 
 /** A figure with its 95 % interval. */
 export interface Estimate {
@@ -16,19 +16,35 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
 }
 
+/** The value that `share` (0 to 1) of `sorted`, in ascending order, do not exceed: the nearest rank. NaN where there are none. */
+export function percentile(sorted: ArrayLike<number>, share: number): number {
+  return sorted[Math.max(Math.ceil(share * sorted.length), 1) - 1] ?? NaN;
+}
+
 /**
  * The median of `values` with its percentile bootstrap interval (Efron 1979). The resampling is seeded, so that the same measurements
  * give the same interval.
  */
 export function estimate(values: readonly number[]): Estimate {
-  const random = seeded(values.length);
-  const medians = Array.from({ length: RESAMPLES }, () =>
-    median(Array.from(values, () => values[Math.floor(random() * values.length)] ?? NaN)),
+  return bootstrap(values.length, (indices) => median(indices.map((index) => values[index] ?? NaN)));
+}
+
+/** The median of `above` divided by that of `below`, likewise. Both are of the same rounds, which are drawn together. */
+export function estimateRatio(above: readonly number[], below: readonly number[]): Estimate {
+  const medianAt = (values: readonly number[], indices: readonly number[]): number =>
+    median(indices.map((index) => values[index] ?? NaN));
+  return bootstrap(above.length, (indices) => medianAt(above, indices) / medianAt(below, indices));
+}
+
+function bootstrap(count: number, statistic: (indices: readonly number[]) => number): Estimate {
+  const random = seeded(count);
+  const draws = Array.from({ length: RESAMPLES }, () =>
+    statistic(Array.from({ length: count }, () => Math.floor(random() * count))),
   ).toSorted((a, b) => a - b);
   return {
-    median: median(values),
-    low: medians[Math.floor(0.025 * RESAMPLES)] ?? NaN,
-    high: medians[Math.ceil(0.975 * RESAMPLES) - 1] ?? NaN,
+    median: statistic(Array.from({ length: count }, (_, index) => index)),
+    low: draws[Math.floor(0.025 * RESAMPLES)] ?? NaN,
+    high: draws[Math.ceil(0.975 * RESAMPLES) - 1] ?? NaN,
   };
 }
 

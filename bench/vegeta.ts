@@ -1,0 +1,60 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+import { Failure } from "../shim/errors.js";
+import type { Generator, Latencies, OpenLoop } from "./generator.js";
+
+/** What of a line of `vegeta encode --to csv` is read: when the request was sent (ns), status, latency (ns), and which it was. */
+const [TIMESTAMP, CODE, LATENCY, SEQUENCE] = [0, 1, 2, 8];
+
+/** Vegeta (https://github.com/tsenart/vegeta): sends at a fixed rate from as many connections as it takes. `path`: its binary. */
+export function vegetaGenerator(path: string): Generator {
+  return { name: "vegeta", send: (load) => attack(path, load) };
+}
+
+async function attack(path: string, { port, host, headers, ratePerSec, durationMs }: OpenLoop): Promise<Latencies> {
+  const fields = Object.entries({ host, ...headers }).map(([name, value]) => `${name}: ${value}\n`);
+  const options = [`-rate=${ratePerSec}`, `-duration=${durationMs}ms`, "-timeout=2s", "-http2=false", "-max-body=0"];
+  const attacker = spawn(path, ["attack", ...options], { stdio: ["pipe", "pipe", "inherit"] });
+  const encoder = spawn(path, ["encode", "--to", "csv"], { stdio: ["pipe", "pipe", "inherit"] });
+  attacker.stdout.pipe(encoder.stdin);
+  attacker.stdin.end(`GET http://127.0.0.1:${port}/v1/models\n${fields.join("")}\n`);
+  const ends = Promise.all([once(attacker, "close"), once(encoder, "close")]);
+  const rows: Row[] = [];
+  for await (const line of createInterface({ input: encoder.stdout })) rows.push(parseRow(line));
+  const [[attackCode], [encodeCode]] = (await ends) as [[number | null], [number | null]];
+  if (attackCode !== 0 || encodeCode !== 0) throw new Failure(`${path} ended with ${attackCode ?? encodeCode}`);
+  return sinceDue(rows, ratePerSec);
+}
+
+/** Times in microseconds since some request's. */
+interface Row {
+  readonly sentUs: number;
+  readonly latencyUs: number;
+  readonly sequence: number;
+  readonly status: number;
+}
+
+let epochNs: bigint | undefined;
+
+function parseRow(line: string): Row {
+  const cells = line.split(",");
+  const sentNs = BigInt(cells[TIMESTAMP] ?? "0");
+  epochNs ??= sentNs; // nanoseconds since 1970 are too many for a number
+  return {
+    sentUs: Number(sentNs - epochNs) / 1000,
+    latencyUs: Number(cells[LATENCY]) / 1000,
+    sequence: Number(cells[SEQUENCE]),
+    status: Number(cells[CODE]),
+  };
+}
+
+/** Vegeta measures from when a request was sent. It was due `sequence` periods after the first, at the latest when it was sent. */
+export function sinceDue(rows: readonly Row[], ratePerSec: number): Latencies {
+  const periodUs = 1_000_000 / ratePerSec;
+  const startUs = rows.reduce((least, { sentUs, sequence }) => Math.min(least, sentUs - sequence * periodUs), Infinity);
+  const answered = rows.filter(({ status }) => status === 200);
+  const latencies = answered.map(({ sentUs, latencyUs, sequence }) => sentUs + latencyUs - startUs - sequence * periodUs);
+  return { latencies_us: Float64Array.from(latencies), unanswered: rows.length - answered.length };
+}
