@@ -31,15 +31,44 @@ export function serviceConfig(): JsonObject {
 
 /** The measured Envoy: a listener for each variant, named by its id, all leading to the same services. */
 export function subjectConfig(variants: readonly Variant[], upstreams: Upstreams): JsonObject {
-  const listeners = variants.map(({ id, filters, audience }) =>
-    listener(id, filters, [
-      { match: { path: STREAM_PATH }, route: { cluster: STREAM } },
-      { match: { prefix: "/", grpc: {} }, route: { cluster: GRPC } },
-      { match: { prefix: "/" }, route: { cluster: serviceFor(audience) } },
-    ]),
-  );
+  const listeners = variants.map((variant) => variantListener(variant));
+  return { admin: ADMIN, static_resources: { listeners, clusters: clusters(variants, upstreams) } };
+}
+
+/**
+ * An Envoy with one variant whose listener comes from the file `path` and can be changed while it runs: `listeners` is what is to be
+ * in it, and answers say which generation they are of in `x-bench-generation`.
+ */
+export function reloadableConfig(
+  variant: Variant,
+  upstreams: Upstreams,
+  path: string,
+): { readonly bootstrap: JsonObject; readonly listeners: (generation: number) => string } {
+  const resource = (generation: number): JsonObject =>
+    typed("envoy.config.listener.v3.Listener", variantListener(variant, generation));
+  return {
+    bootstrap: {
+      admin: ADMIN,
+      node: { id: "bench", cluster: "bench" },
+      dynamic_resources: { lds_config: { path_config_source: { path } } },
+      static_resources: { clusters: clusters([variant], upstreams) },
+    },
+    listeners: (generation) => JSON.stringify({ version_info: String(generation), resources: [resource(generation)] }),
+  };
+}
+
+function variantListener({ id, filters, audience }: Variant, generation?: number): JsonObject {
+  const routes = [
+    { match: { path: STREAM_PATH }, route: { cluster: STREAM } },
+    { match: { prefix: "/", grpc: {} }, route: { cluster: GRPC } },
+    { match: { prefix: "/" }, route: { cluster: serviceFor(audience) } },
+  ];
+  return listener(id, filters, routes, generation);
+}
+
+function clusters(variants: readonly Variant[], upstreams: Upstreams): readonly JsonObject[] {
   const audiences = new Set(variants.flatMap(({ audience }) => audience ?? []));
-  const clusters = [
+  return [
     cluster(SERVICE, upstreams.service),
     ...[...audiences].map((audience) => ({
       ...cluster(serviceFor(audience), upstreams.service),
@@ -50,7 +79,6 @@ export function subjectConfig(variants: readonly Variant[], upstreams: Upstreams
     cluster(METADATA_CLUSTER, upstreams.metadata),
     cluster(JWKS_CLUSTER, upstreams.jwks),
   ];
-  return { admin: ADMIN, static_resources: { listeners, clusters } };
 }
 
 function serviceFor(audience: string | undefined): string {
@@ -65,13 +93,20 @@ const HTTP2: JsonObject = {
   },
 };
 
-function listener(name: string, filters: readonly JsonObject[], routes: readonly JsonObject[]): JsonObject {
+function listener(
+  name: string,
+  filters: readonly JsonObject[],
+  routes: readonly JsonObject[],
+  generation?: number,
+): JsonObject {
+  const header = { key: "x-bench-generation", value: String(generation) };
+  const told = generation === undefined ? {} : { response_headers_to_add: [{ header }] };
   const manager = extension(
     "envoy.filters.network.http_connection_manager",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     {
       stat_prefix: name,
-      route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
+      route_config: { ...told, virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
       http_filters: [...filters, routerFilter()],
     },
   );

@@ -8,12 +8,15 @@ export const JWKS_CLUSTER = "outbound|443||www.googleapis.com";
 
 const HTTP = "envoy.extensions.filters.http";
 
-/** A proxy-wasm filter. `configuration`: its plugin configuration, as text. */
-export function wasmFilter(path: string, configuration: string): JsonObject {
+/** A proxy-wasm filter, with its plugin configuration. */
+export function wasmFilter(path: string, configuration: string | Buffer): JsonObject {
   return extension("wasm", `${HTTP}.wasm.v3.Wasm`, {
     config: {
       vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename: path } } },
-      configuration: typed("google.protobuf.StringValue", { value: configuration }),
+      configuration:
+        typeof configuration === "string"
+          ? typed("google.protobuf.StringValue", { value: configuration })
+          : typed("google.protobuf.BytesValue", { value: configuration.toString("base64") }),
     },
   });
 }

@@ -33,5 +33,8 @@ export async function chooseGenerator(wanted: Generator["name"] | undefined, pat
   const vegeta = await lookUp("vegeta", path);
   if (vegeta !== undefined) return vegetaGenerator(vegeta);
   if (wanted === undefined) return nodeGenerator();
-  throw new UsageError("vegeta is not on PATH.", "Install it (go install github.com/tsenart/vegeta/v12@v12.13.0), or leave --generator out.");
+  throw new UsageError(
+    "vegeta is not on PATH.",
+    "Install it (go install github.com/tsenart/vegeta/v12@v12.13.0), or leave --generator out.",
+  );
 }

@@ -19,7 +19,9 @@ const END_OF_HEAD = "\r\n\r\n";
  * @throws Error if an answer is no 200
  */
 export async function sendClosedLoop({ port, connections, next }: Load): Promise<number> {
-  const counts = await Promise.all(Array.from({ length: connections }, () => exchange(connect(port, "127.0.0.1"), next)));
+  const counts = await Promise.all(
+    Array.from({ length: connections }, () => exchange(connect(port, "127.0.0.1"), next)),
+  );
   return counts.reduce((sum, count) => sum + count, 0);
 }
 

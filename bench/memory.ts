@@ -30,8 +30,7 @@ export function linearMemoriesIn(maps: string): readonly number[] {
   const mappings = maps.split("\n").flatMap(parseMapping);
   return mappings.flatMap(({ start, end, permissions }, index) => {
     const rest = mappings[index + 1];
-    const fills =
-      rest?.start === end && rest.permissions === "---p" && Number(rest.end - start) === RESERVATION_BYTES;
+    const fills = rest?.start === end && rest.permissions === "---p" && Number(rest.end - start) === RESERVATION_BYTES;
     return permissions === "rw-p" && fills ? [Number(end - start)] : [];
   });
 }

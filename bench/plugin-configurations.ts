@@ -1,5 +1,6 @@
 import type { PluginConfig } from "../shim/render/plugin-config.js";
-import { METADATA_CLUSTER } from "./filters.js";
+import { JWKS_PATH } from "../shim/local/jwks.js";
+import { JWKS_CLUSTER, METADATA_CLUSTER } from "./filters.js";
 
 /** What the benchmark configures hopgate with, and any filter that reads the same. */
 
@@ -29,6 +30,24 @@ export function edgeConfiguration(routes: number): PluginConfig {
   };
 }
 
+/** Whose tokens are accepted. */
+export interface Callers {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly email: string;
+}
+
+/** The same edge, where callers of the backend in the cluster are checked. */
+export function validatingConfiguration({ issuer, audience, email }: Callers): PluginConfig {
+  const jwks = { cluster: JWKS_CLUSTER, authority: "www.googleapis.com", path: JWKS_PATH };
+  const edge = edgeConfiguration(10);
+  return {
+    ...edge,
+    routes: edge.routes.map((route) => (route.hosts.includes(LLM) ? { ...route, validate: "google" } : route)),
+    validators: { google: { issuers: [issuer], audiences: [audience], emails: [email], jwks } },
+  };
+}
+
 /** The same routes and backends for the Lua filter, in front of its source. */
 export function luaPrelude(configuration: PluginConfig, token: string): string {
   const routes = configuration.routes.flatMap(({ hosts, to: [arm] }) => {
@@ -36,5 +55,12 @@ export function luaPrelude(configuration: PluginConfig, token: string): string {
     const inject = configuration.backends[backend]?.token === undefined ? "" : ", inject = true";
     return hosts.map((host) => `  ["${host}"] = { backend = "${backend}"${inject} },`);
   });
-  return [`local HOP = "${configuration.hop}"`, `local TOKEN = "Bearer ${token}"`, "local ROUTES = {", ...routes, "}", ""].join("\n");
+  return [
+    `local HOP = "${configuration.hop}"`,
+    `local TOKEN = "Bearer ${token}"`,
+    "local ROUTES = {",
+    ...routes,
+    "}",
+    "",
+  ].join("\n");
 }

@@ -1,15 +1,18 @@
 import { type Keeper, openKeeper } from "../shim/envoy/keeper.js";
-import { JWKS_PATH, startJwks } from "../shim/local/jwks.js";
+import { startJwks } from "../shim/local/jwks.js";
 import { createKeySet, type KeySet } from "../shim/local/keys.js";
 import { type MetadataServer, startMetadataServer } from "../shim/local/metadata-server.js";
 import { serviceConfig, type Upstreams } from "./envoy-config.js";
+import type { Callers } from "./plugin-configurations.js";
 import { startGrpcService, startStreamService } from "./services.js";
 import { portOf, startBenchEnvoy } from "./subject.js";
 
-export const ISSUER = "https://accounts.google.com";
-/** The audience, and the account, of the tokens that callers send. */
-export const CALLER_AUDIENCE = "https://kb.bench.internal";
-export const CALLER = "bench@local.iam.gserviceaccount.com";
+/** What the tokens say that callers send. */
+export const CALLERS: Callers = {
+  issuer: "https://accounts.google.com",
+  audience: "https://llm.bench.internal",
+  email: "bench@local.iam.gserviceaccount.com",
+};
 
 /** What stands around the measured Envoy. */
 export interface Surroundings {
@@ -20,11 +23,11 @@ export interface Surroundings {
   close(): Promise<void>;
 }
 
-/** Starts the services, Google's stand-ins, and the keeper of the Envoys. `metadataDelayMs`: before each token. */
+/** Starts the services, Google's stand-ins, and the keeper of the Envoys. */
 export async function startSurroundings(envoyPath: string): Promise<Surroundings> {
   const keys = await createKeySet();
   const servers = await Promise.all([
-    startMetadataServer({ keys, email: CALLER }),
+    startMetadataServer({ keys, email: CALLERS.email }),
     startJwks({ keys: keys.jwks }),
     startStreamService(),
     startGrpcService(),
@@ -55,16 +58,14 @@ export async function startSurroundings(envoyPath: string): Promise<Surroundings
 export function callerToken(keys: KeySet, id: number): Promise<string> {
   const iat = Math.floor(Date.now() / 1000);
   return keys.sign({
-    iss: ISSUER,
-    aud: CALLER_AUDIENCE,
+    iss: CALLERS.issuer,
+    aud: CALLERS.audience,
     azp: "100000000000000000001",
     sub: "100000000000000000001",
-    email: CALLER,
+    email: CALLERS.email,
     email_verified: true,
     iat,
     exp: iat + 3600,
     jti: String(id),
   });
 }
-
-export { JWKS_PATH };

@@ -3,7 +3,16 @@ import { readFileSync } from "node:fs";
 import { packagePath } from "../shim/package-root.js";
 import type { JsonObject } from "../shim/render/envoy/json.js";
 import { gcpAuthnFilter, headerMutationFilter, jwtAuthnFilter, luaFilter, wasmFilter } from "./filters.js";
-import { edgeConfiguration, HOP, KB, KB_AUDIENCE, LLM, luaPrelude } from "./plugin-configurations.js";
+import {
+  type Callers,
+  edgeConfiguration,
+  HOP,
+  KB,
+  KB_AUDIENCE,
+  LLM,
+  luaPrelude,
+  validatingConfiguration,
+} from "./plugin-configurations.js";
 
 /** One way to handle the same request. */
 export interface Variant {
@@ -35,8 +44,7 @@ export interface VariantOptions {
   readonly peer: Peer | undefined;
   /** Somebody's ID token, as long as a real one. */
   readonly token: string;
-  readonly issuer: string;
-  readonly callerAudience: string;
+  readonly callers: Callers;
   /** The key set of the issuer (RFC 7517), as text. */
   readonly jwks: string;
 }
@@ -47,14 +55,19 @@ const BASE_WITH_TOKEN = "none-token";
 /** All variants, those without a filter first. */
 export function allVariants(options: VariantOptions): readonly Variant[] {
   const { hopgatePath, emptyPath, rustPath, peer, token } = options;
-  const lua = luaPrelude(edgeConfiguration(10), token) + readFileSync(packagePath("bench", "peers", "lua", "routing.lua"), "utf8");
+  const lua =
+    luaPrelude(edgeConfiguration(10), token) +
+    readFileSync(packagePath("bench", "peers", "lua", "routing.lua"), "utf8");
+  const validating = wasmFilter(hopgatePath, JSON.stringify(validatingConfiguration(options.callers)));
   const jwtAuthn = (cacheSize: number): JsonObject =>
-    jwtAuthnFilter({ issuer: options.issuer, audience: options.callerAudience, jwks: options.jwks, cacheSize });
+    jwtAuthnFilter({ ...options.callers, jwks: options.jwks, cacheSize });
   return [
     plain(BASE, "no filter", []),
     { ...plain(BASE_WITH_TOKEN, "no filter, caller's token", []), token: "seen", base: BASE_WITH_TOKEN },
     plain("empty", "empty filter", [wasmFilter(emptyPath, "")]),
     ...[10, 100, 1000].flatMap((routes) => wasmPair("hopgate", "hopgate", hopgatePath, routes)),
+    withToken("hopgate-validate-seen", "hopgate, route + validate, token seen", validating),
+    { ...withToken("hopgate-validate-new", "hopgate, route + validate, token new", validating), token: "new" },
     ...(rustPath === undefined ? [] : wasmPair("rust", "Rust peer", rustPath, 10)),
     plain("lua-route", "Lua, route", [luaFilter(lua)]),
     { ...plain("lua-inject", "Lua, route + inject", [luaFilter(lua)]), host: KB },

@@ -55,6 +55,8 @@ export function sinceDue(rows: readonly Row[], ratePerSec: number): Latencies {
   const periodUs = 1_000_000 / ratePerSec;
   const startUs = rows.reduce((least, { sentUs, sequence }) => Math.min(least, sentUs - sequence * periodUs), Infinity);
   const answered = rows.filter(({ status }) => status === 200);
-  const latencies = answered.map(({ sentUs, latencyUs, sequence }) => sentUs + latencyUs - startUs - sequence * periodUs);
+  const latencies = answered.map(
+    ({ sentUs, latencyUs, sequence }) => sentUs + latencyUs - startUs - sequence * periodUs,
+  );
   return { latencies_us: Float64Array.from(latencies), unanswered: rows.length - answered.length };
 }

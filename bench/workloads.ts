@@ -11,8 +11,8 @@ export interface Workload {
   readonly name: string;
   /** Worker threads of the measured Envoy. */
   readonly workers: 1 | 2;
-  /** The variants that are measured under it: all, or those with these ids. */
-  readonly variants: readonly string[] | "all";
+  /** The variants that are measured under it: all, or `FEW`. */
+  readonly variants: "all" | "few";
   /** Keeps `port` busy for about `durationMs`; returns how many requests were answered. */
   send(target: Target, durationMs: number): Promise<number>;
 }
@@ -28,7 +28,16 @@ const CONNECTIONS = 8;
 const STREAMS = 64;
 
 /** What is compared under the workloads that are not the headline. */
-const FEW = ["none", "empty", "hopgate-route", "hopgate-inject", "rust-route", "rust-inject", "lua-inject", "peer"];
+export const FEW: readonly string[] = [
+  "none",
+  "empty",
+  "hopgate-route",
+  "hopgate-inject",
+  "rust-route",
+  "rust-inject",
+  "lua-inject",
+  "peer",
+];
 
 const BROWSER: Readonly<Record<string, string>> = { "user-agent": "bench", accept: "*/*" };
 
@@ -53,20 +62,58 @@ const MANY: Readonly<Record<string, string>> = {
   traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 };
 
+/** The headline. */
+export const SMALL_REQUESTS: Workload = {
+  id: "http1",
+  name: "small requests, HTTP/1.1",
+  workers: 1,
+  variants: "all",
+  send: http1(BROWSER),
+};
+
 export const WORKLOADS: readonly Workload[] = [
-  { id: "http1", name: "small requests, HTTP/1.1", workers: 1, variants: "all", send: http1(BROWSER) },
-  { id: "http2", name: "small requests, HTTP/2", workers: 1, variants: FEW, send: http2(({ variant, headers }) => ({
-    headers: { ":path": "/v1/models", ":authority": variant.host, ...BROWSER, ...headers() },
-  })) },
-  { id: "headers", name: "20 request headers", workers: 1, variants: FEW, send: http1(MANY) },
-  { id: "stream", name: "streams of 200 chunks", workers: 1, variants: FEW, send: ({ port, variant, headers }, durationMs) =>
-    readStreams({ port, streams: STREAMS, next: during(durationMs, () => ({ host: variant.host, ...BROWSER, ...headers() })) }) },
-  { id: "grpc", name: "gRPC unary", workers: 1, variants: FEW, send: http2(({ variant, headers }) => ({
-    headers: { ":method": "POST", ":path": "/bench.Echo/Say", ":authority": variant.host, "content-type": "application/grpc", te: "trailers", ...headers() },
-    body: GRPC_MESSAGE,
-    grpcStatus: "0",
-  })) },
-  { id: "workers", name: "small requests, two workers", workers: 2, variants: FEW, send: http1(BROWSER) },
+  SMALL_REQUESTS,
+  {
+    id: "http2",
+    name: "small requests, HTTP/2",
+    workers: 1,
+    variants: "few",
+    send: http2(({ variant, headers }) => ({
+      headers: { ":path": "/v1/models", ":authority": variant.host, ...BROWSER, ...headers() },
+    })),
+  },
+  { id: "headers", name: "20 request headers", workers: 1, variants: "few", send: http1(MANY) },
+  {
+    id: "stream",
+    name: "streams of 200 chunks",
+    workers: 1,
+    variants: "few",
+    send: ({ port, variant, headers }, durationMs) =>
+      readStreams({
+        port,
+        streams: STREAMS,
+        next: during(durationMs, () => ({ host: variant.host, ...BROWSER, ...headers() })),
+      }),
+  },
+  {
+    id: "grpc",
+    name: "gRPC unary",
+    workers: 1,
+    variants: "few",
+    send: http2(({ variant, headers }) => ({
+      headers: {
+        ":method": "POST",
+        ":path": "/bench.Echo/Say",
+        ":authority": variant.host,
+        "content-type": "application/grpc",
+        te: "trailers",
+        ...headers(),
+      },
+      body: GRPC_MESSAGE,
+      grpcStatus: "0",
+    })),
+  },
+  { id: "workers", name: "small requests, two workers", workers: 2, variants: "few", send: http1(BROWSER) },
 ];
 
 function http1(fixed: Readonly<Record<string, string>>): Workload["send"] {
@@ -79,5 +126,9 @@ function http1(fixed: Readonly<Record<string, string>>): Workload["send"] {
 
 function http2(request: (target: Target) => Http2Request): Workload["send"] {
   return (target, durationMs) =>
-    sendClosedLoopHttp2({ port: target.port, connections: CONNECTIONS, next: during(durationMs, () => request(target)) });
+    sendClosedLoopHttp2({
+      port: target.port,
+      connections: CONNECTIONS,
+      next: during(durationMs, () => request(target)),
+    });
 }

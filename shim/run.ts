@@ -1,10 +1,18 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 import { parseBackends } from "./commands/backend-option.js";
+import type { BenchOptions } from "./commands/bench.js";
 import { ConfigError } from "./config/config-error.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
-import { CHECK_EXAMPLES, EXPLAIN_EXAMPLES, INIT_EXAMPLES, TRACE_EXAMPLES, UP_EXAMPLES } from "./commands/examples.js";
+import {
+  BENCH_EXAMPLES,
+  CHECK_EXAMPLES,
+  EXPLAIN_EXAMPLES,
+  INIT_EXAMPLES,
+  TRACE_EXAMPLES,
+  UP_EXAMPLES,
+} from "./commands/examples.js";
 import { explain, type ExplainOptions } from "./commands/explain.js";
 import { init, type InitOptions } from "./commands/init.js";
 import { trace, type TraceOptions } from "./commands/trace.js";
@@ -53,7 +61,7 @@ function createProgram(invocation: Invocation): Command {
       getOutHelpWidth: () => stdout.columns ?? 100,
       getErrHelpWidth: () => stderr.columns ?? 100,
     });
-  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace]) add(program, invocation);
+  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace, addBench]) add(program, invocation);
   return program;
 }
 
@@ -160,6 +168,52 @@ function addTrace(program: Command, { io, signal, done }: Invocation): void {
     .addOption(OUTPUT)
     .addHelpText("after", TRACE_EXAMPLES)
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
+}
+
+function addBench(program: Command, { io, done }: Invocation): void {
+  program
+    .command("bench")
+    .description("measure what the filter costs, beside no filter, Envoy's native ones, Lua, Rust, and your own")
+    .addOption(
+      new Option("--only <parts>", "what to measure, such as http1,latency (default: everything)").argParser(list),
+    )
+    .addOption(new Option("--variants <ids>", "the variants to compare with no filter (default: all)").argParser(list))
+    .option("--host-calls", "measure what each call of the host costs, and nothing else")
+    .option("--rounds <count>", "in which the variants take turns", between(3, 1000), 9)
+    .option("--seconds <seconds>", "how long a variant is under load in a round", seconds, 0.5)
+    .option("--requests <count>", "before memory is read for the last time", between(1000, 100_000_000), 100_000)
+    .option(
+      "--rate <requests>",
+      "a second, for latency (default: half of what all variants hold)",
+      between(1, 1_000_000),
+    )
+    .addOption(
+      new Option("--generator <name>", "who sends at a fixed rate (default: vegeta if it is on PATH)").choices([
+        "vegeta",
+        "node",
+      ]),
+    )
+    .option("--wasm <file>", "a filter of your own, to measure beside the others")
+    .option("--plugin-config <file>", "its plugin configuration")
+    .option("--baseline <file>", "limits; exit 1 if one is exceeded")
+    .option("--html <file>", "write the report as a page with plots too")
+    .addOption(ENVOY_PATH)
+    .addOption(OUTPUT)
+    .addHelpText("after", BENCH_EXAMPLES)
+    .action(async (options: BenchOptions) => {
+      const { benchCommand } = await import("./commands/bench.js"); // nothing else needs what it brings along
+      done(await benchCommand(options, io));
+    });
+}
+
+function list(text: string): readonly string[] {
+  return text.split(",").map((name) => name.trim());
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value >= 0.05 && value <= 600) return value;
+  throw new InvalidArgumentError("Write a number of seconds from 0.05 to 600.");
 }
 
 function milliseconds(text: string): number {

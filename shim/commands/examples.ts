@@ -49,3 +49,14 @@ Examples:
 The key of a hopgate.yaml (./hopgate.yaml or --config) is sent to the hosts of its routes alone. A HAR file holds no bodies, no
 values of queries, and no headers that may carry credentials. Exit 0 if every response arrived, whatever its status, and 1
 if one did not; with --fail, 1 also if a status was 400 or more.`;
+
+export const BENCH_EXAMPLES = `
+Examples:
+  $ hopgate bench --only http1                                   CPU per request of every variant
+  $ hopgate bench --html report.html                             everything, and a page with plots
+  $ hopgate bench --only http1 --wasm mine.wasm --plugin-config mine.json
+  $ hopgate bench --only http1 -o json | jq '.cpu[].variants[] | {variant, added_us}'
+  $ hopgate bench --only http1,memory --baseline limits.json     exit 1 if a limit is exceeded
+
+Needs Linux. Parts: http1, http2, headers, stream, grpc, workers, latency, memory, reload, burst. The Rust peer is measured where cargo can build it for
+wasm32-wasip1. How to read the figures: bench/README.md.`;

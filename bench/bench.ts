@@ -1,0 +1,220 @@
+import { existsSync } from "node:fs";
+
+import type { LocatedEnvoy } from "../shim/envoy/locate.js";
+import { Failure } from "../shim/errors.js";
+import { packagePath, packageVersion, wasmPath } from "../shim/package-root.js";
+import type { Env } from "../shim/envoy/install.js";
+import type { Generator } from "./generator.js";
+import { hostCallCosts, hostCallVariants } from "./host-calls.js";
+import { noiseWarnings, watchMachine } from "./machine.js";
+import { measureBurst } from "./measure-burst.js";
+import { type CpuResult, measureCpu } from "./measure-cpu.js";
+import { measureLatency } from "./measure-latency.js";
+import { measureMemory } from "./measure-memory.js";
+import { measureReload } from "./measure-reload.js";
+import { untilServing } from "./probe.js";
+import { type CpuPart, p99Differences, ratiosOf, type Report, validationRatio } from "./report.js";
+import { buildRustPeer, type RustPeer } from "./rust-peer.js";
+import { startSubject, type Subject } from "./subject.js";
+import { CALLERS, callerToken, startSurroundings, type Surroundings } from "./surroundings.js";
+import { tokenSource, type TokenSource } from "./tokens.js";
+import { allVariants, type Peer, type Variant } from "./variants.js";
+import { FEW, SMALL_REQUESTS, type Workload, WORKLOADS } from "./workloads.js";
+
+/** What there is to measure: the workloads, and what is no matter of CPU per request. */
+export const PARTS = [...WORKLOADS.map(({ id }) => id), "latency", "memory", "reload", "burst"] as const;
+
+export interface BenchRun {
+  readonly envoy: LocatedEnvoy;
+  readonly env: Env;
+  /** Of `PARTS`. */
+  readonly parts: ReadonlySet<string>;
+  /** Ids of the variants to measure beside those without a filter; undefined: all. */
+  readonly only: ReadonlySet<string> | undefined;
+  /** Measure the calls of the host instead. */
+  readonly hostCalls: boolean;
+  readonly rounds: number;
+  /** How long a variant is under load in a round. */
+  readonly seconds: number;
+  /** Requests before memory is read for the last time. */
+  readonly requests: number;
+  readonly ratePerSec: number | undefined;
+  readonly generator: Generator;
+  readonly peer: Peer | undefined;
+  onProgress(text: string): void;
+}
+
+/** Latency needs more requests than CPU does: p99.9 is a matter of one in a thousand. */
+const LATENCY_TIMES = 4;
+const LATENCY_VARIANTS = ["none", "empty", "hopgate-route", "hopgate-inject", "rust-inject", "lua-inject", "peer"];
+const MEMORY_VARIANTS = [
+  "none",
+  "empty",
+  "hopgate-inject",
+  "hopgate-inject-1000",
+  "rust-inject",
+  "lua-inject",
+  "gcp-authn",
+  "peer",
+];
+const RELOAD_VARIANTS = ["none", "hopgate-inject", "hopgate-inject-1000", "rust-inject", "peer"];
+const BURST_VARIANTS = ["hopgate-inject", "gcp-authn"];
+
+/** Everything that the measurements of one run share. */
+interface Scene {
+  readonly run: BenchRun;
+  readonly surroundings: Surroundings;
+  readonly variants: readonly Variant[];
+  readonly tokens: TokenSource;
+}
+
+/** Measures what `run` asks for. It takes minutes. @throws Failure where Envoy or a filter does not do what it should */
+export async function bench(run: BenchRun): Promise<Report> {
+  const startedAt = new Date();
+  const machineSeen = watchMachine();
+  const rust: RustPeer = run.hostCalls ? { why: "not needed" } : await builtPeer(run);
+  const surroundings = await startSurroundings(run.envoy.path);
+  try {
+    const tokens = await tokenSource(surroundings.keys, run.parts.has(SMALL_REQUESTS.id) && !run.hostCalls);
+    const variants = run.hostCalls ? hostCallVariants() : await chosenVariants(run, rust, surroundings);
+    const scene: Scene = { run, surroundings, variants, tokens };
+    const measured = run.hostCalls ? await measureHostCalls(scene) : await measureParts(scene);
+    const machine = machineSeen();
+    const results = measured.cpu.flatMap(({ variants: of }) => of);
+    return {
+      schema_version: 2,
+      started_at: startedAt.toISOString(),
+      duration_s: Math.round((Date.now() - startedAt.getTime()) / 1000),
+      machine,
+      versions: {
+        hopgate: packageVersion(),
+        envoy: run.envoy.version,
+        node: process.version,
+        rust: "path" in rust ? rust.compiler : null,
+      },
+      generator: measured.latency === null ? null : run.generator.name,
+      skipped: "path" in rust || run.hostCalls ? [] : [{ what: "the Rust peer", why: rust.why }],
+      warnings: noiseWarnings(machine, results),
+      ...measured,
+    };
+  } finally {
+    await surroundings.close();
+  }
+}
+
+type Measured = Pick<Report, "cpu" | "latency" | "memory" | "reload" | "burst" | "host_calls">;
+
+async function measureParts(scene: Scene): Promise<Measured> {
+  const cpu: CpuPart[] = [];
+  for (const workload of WORKLOADS) {
+    if (scene.run.parts.has(workload.id)) cpu.push(await measureWorkload(scene, workload));
+  }
+  const { run, surroundings, variants } = scene;
+  const shared = { surroundings, envoyPath: run.envoy.path, onProgress: run.onProgress, rounds: run.rounds };
+  const among = (ids: readonly string[]): readonly Variant[] => variants.filter(({ id }) => ids.includes(id));
+  return {
+    cpu,
+    latency: run.parts.has("latency") ? await latencyPart(scene, among(LATENCY_VARIANTS)) : null,
+    memory: run.parts.has("memory")
+      ? await measureMemory({ ...shared, variants: among(MEMORY_VARIANTS), requests: run.requests })
+      : [],
+    reload: run.parts.has("reload") ? await measureReload({ ...shared, variants: among(RELOAD_VARIANTS) }) : [],
+    burst: run.parts.has("burst") ? await measureBurst({ ...shared, variants: among(BURST_VARIANTS) }) : [],
+    host_calls: [],
+  };
+}
+
+async function measureHostCalls(scene: Scene): Promise<Measured> {
+  const { results } = await cpuOf(scene, SMALL_REQUESTS, scene.variants);
+  return { cpu: [], latency: null, memory: [], reload: [], burst: [], host_calls: hostCallCosts(results) };
+}
+
+async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPart> {
+  const { run } = scene;
+  const variants = scene.variants.filter(({ id }) => workload.variants === "all" || FEW.includes(id));
+  const { results } = await cpuOf(scene, workload, variants);
+  return {
+    workload: workload.id,
+    name: workload.name,
+    workers: workload.workers,
+    rounds: run.rounds,
+    seconds: run.seconds,
+    variants: results,
+    ratios: [...ratiosOf(results), ...validationRatio(results)],
+  };
+}
+
+async function cpuOf(
+  scene: Scene,
+  workload: Workload,
+  variants: readonly Variant[],
+): Promise<{ readonly results: readonly CpuResult[] }> {
+  const { run, tokens } = scene;
+  return withSubject(scene, `cpu-${workload.id}`, variants, workload.workers, async (subject) => {
+    const results = await measureCpu({
+      subject,
+      workload,
+      variants,
+      rounds: run.rounds,
+      durationMs: run.seconds * 1000,
+      headersFor: (variant) => tokens.headersFor(variant),
+      onProgress: run.onProgress,
+    });
+    return { results };
+  });
+}
+
+async function latencyPart(scene: Scene, variants: readonly Variant[]): Promise<Report["latency"]> {
+  const { rounds, seconds, ratePerSec, generator, onProgress } = scene.run;
+  return withSubject(scene, "latency", variants, 1, async (subject) => {
+    const durationMs = seconds * 1000 * LATENCY_TIMES;
+    const results = await measureLatency({ subject, generator, variants, rounds, durationMs, ratePerSec, onProgress });
+    return { ...results, rounds, seconds: seconds * LATENCY_TIMES, p99_differences: p99Differences(results) };
+  });
+}
+
+/** An Envoy with these variants, each of which answers, as long as `use` takes. */
+async function withSubject<T>(
+  { run, surroundings, tokens }: Scene,
+  name: string,
+  variants: readonly Variant[],
+  workers: number,
+  use: (subject: Subject) => Promise<T>,
+): Promise<T> {
+  const { keeper, upstreams } = surroundings;
+  const subject = await startSubject({ keeper, envoyPath: run.envoy.path, name, variants, upstreams, workers });
+  try {
+    for (const variant of variants) {
+      const headers = tokens.headersFor(variant)();
+      await untilServing({ port: subject.portOf(variant), host: variant.host, headers });
+    }
+    return await use(subject);
+  } finally {
+    await subject.envoy.stop();
+  }
+}
+
+async function builtPeer({ env, only, onProgress }: BenchRun): Promise<RustPeer> {
+  if (only !== undefined && ![...only].some((id) => id.startsWith("rust-"))) return { why: "not asked for" };
+  onProgress("building the Rust peer");
+  return buildRustPeer(env);
+}
+
+async function chosenVariants(run: BenchRun, rust: RustPeer, { keys }: Surroundings): Promise<readonly Variant[]> {
+  const emptyPath = packagePath("build", "bench", "empty.wasm");
+  if (!existsSync(emptyPath)) throw new Failure(`${emptyPath} is missing.`, { fix: "Build it: npm run build" });
+  const variants = allVariants({
+    hopgatePath: wasmPath(),
+    emptyPath,
+    rustPath: "path" in rust ? rust.path : undefined,
+    peer: run.peer,
+    token: await callerToken(keys, 0),
+    callers: CALLERS,
+    jwks: JSON.stringify(keys.jwks()),
+  });
+  const { only } = run;
+  if (only === undefined) return variants;
+  const kept = variants.filter(({ id }) => only.has(id));
+  const bases = new Set(kept.map(({ base }) => base));
+  return variants.filter(({ id }) => only.has(id) || bases.has(id) || id === "none");
+}

@@ -1,0 +1,90 @@
+import { readFileSync } from "node:fs";
+
+import { z } from "zod";
+
+import { Failure, UsageError } from "../shim/errors.js";
+import type { Report } from "./report.js";
+import type { Estimate } from "./statistics.js";
+
+/** What a run may cost at most: `--baseline FILE`. */
+
+const LIMITS = z.strictObject({
+  schema_version: z.literal(1),
+  /** Name of a figure (see `figuresOf`) to the most that it may be. */
+  limits: z.record(z.string(), z.number()),
+});
+
+export type Limits = z.infer<typeof LIMITS>["limits"];
+
+/** @throws UsageError if the file cannot be read or is none */
+export function readLimits(path: string): Limits {
+  const fix = 'It looks so: { "schema_version": 1, "limits": { "cpu/http1/hopgate-inject/added_us": 12 } }';
+  let document: unknown;
+  try {
+    document = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(`--baseline ${path}: ${error instanceof Error ? error.message : String(error)}`, fix);
+  }
+  const parsed = LIMITS.safeParse(document);
+  if (parsed.success) return parsed.data.limits;
+  throw new UsageError(`--baseline ${path}: ${z.prettifyError(parsed.error).replaceAll("\n", " ")}`, fix);
+}
+
+/** Every figure of a report that can be limited, by its name: its median where it has an interval. */
+export function figuresOf(report: Report): ReadonlyMap<string, number> {
+  const figures = new Map<string, number>();
+  const add = (name: string, figure: Estimate | number | null): void => {
+    const value = typeof figure === "number" || figure === null ? figure : figure.median;
+    if (value !== null && !Number.isNaN(value)) figures.set(name, value);
+  };
+  for (const { workload, variants, ratios } of report.cpu) {
+    for (const { variant, cpu_us, added_us } of variants) {
+      add(`cpu/${workload}/${variant}/cpu_us`, cpu_us);
+      add(`cpu/${workload}/${variant}/added_us`, added_us);
+    }
+    for (const { variant, to, added_ratio } of ratios) add(`cpu/${workload}/${variant}/to/${to}`, added_ratio);
+  }
+  for (const result of report.latency?.variants ?? []) {
+    for (const percentile of ["p50", "p90", "p99", "p999"] as const) {
+      add(`latency/${result.variant}/${percentile}/added_us`, result.added_us[percentile]);
+    }
+  }
+  for (const { variant, to, difference_us } of report.latency?.p99_differences ?? []) {
+    add(`latency/${variant}/p99/over/${to}_us`, difference_us);
+  }
+  for (const { variant, ...memory } of report.memory) {
+    add(`memory/${variant}/vm_end_bytes`, memory.vm_end_bytes);
+    add(`memory/${variant}/envoy_end_bytes`, memory.envoy_end_bytes);
+    add(`memory/${variant}/start_ms`, memory.start_ms);
+  }
+  for (const { variant, reload_ms, failed } of report.reload) {
+    add(`reload/${variant}/reload_ms`, reload_ms);
+    add(`reload/${variant}/failed`, failed);
+  }
+  for (const { variant, duration_ms, token_fetches } of report.burst) {
+    add(`burst/${variant}/duration_ms`, duration_ms);
+    add(`burst/${variant}/token_fetches`, token_fetches);
+  }
+  for (const { call, cost_us } of report.host_calls) add(`host-calls/${call}/cost_us`, cost_us);
+  return figures;
+}
+
+/**
+ * A line for each limit that is exceeded.
+ * @throws Failure if a limit is of a figure that this run does not have
+ */
+export function exceeded(limits: Limits, figures: ReadonlyMap<string, number>): readonly string[] {
+  return Object.entries(limits).flatMap(([name, limit]) => {
+    const figure = figures.get(name);
+    if (figure === undefined) {
+      throw new Failure(`The baseline limits ${name}, which this run did not measure.`, {
+        fix: "Mend the name, or measure it: without --only and --variants, everything that can be is measured.",
+      });
+    }
+    return figure > limit ? [`${name} is ${rounded(figure)}, more than ${rounded(limit)}`] : [];
+  });
+}
+
+function rounded(value: number): string {
+  return Number(value.toPrecision(4)).toString();
+}
