@@ -27,7 +27,8 @@ export interface CpuResult {
   /** `added_us` as a share of what a request costs without a filter. */
   readonly added_share: Estimate;
   readonly requests: number;
-  /** `added_us` of each round. */
+  /** Of each round. */
+  readonly rounds_cpu_us: readonly number[];
   readonly rounds_added_us: readonly number[];
 }
 
@@ -82,6 +83,7 @@ function resultOf(
     added_us: estimate(added),
     added_share: estimate(added.map((cost) => cost / median(bases))),
     requests,
+    rounds_cpu_us: own,
     rounds_added_us: added,
   };
 }
