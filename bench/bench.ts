@@ -41,7 +41,7 @@ export interface BenchRun {
   readonly ratePerSec: number | undefined;
   readonly generator: Generator;
   readonly peer: Peer | undefined;
-  onProgress(text: string): void;
+  readonly onProgress: (text: string) => void;
 }
 
 /** Latency needs more requests than CPU does: p99.9 is a matter of one in a thousand. */
@@ -139,6 +139,7 @@ async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPar
     workers: workload.workers,
     rounds: run.rounds,
     seconds: run.seconds,
+    chunks: workload.chunks ?? null,
     variants: results,
     ratios: [...ratiosOf(results), ...validationRatio(results)],
   };

@@ -24,7 +24,7 @@ export interface Latencies {
 export interface Generator {
   /** As the report names it. */
   readonly name: "vegeta" | "node";
-  send(load: OpenLoop): Promise<Latencies>;
+  readonly send: (load: OpenLoop) => Promise<Latencies>;
 }
 
 /** The generator that was asked for; else Vegeta where it is on PATH, and our own where it is not. @throws UsageError */

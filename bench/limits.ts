@@ -37,10 +37,11 @@ export function figuresOf(report: Report): ReadonlyMap<string, number> {
     const value = typeof figure === "number" || figure === null ? figure : figure.median;
     if (value !== null && !Number.isNaN(value)) figures.set(name, value);
   };
-  for (const { workload, variants, ratios } of report.cpu) {
+  for (const { workload, chunks, variants, ratios } of report.cpu) {
     for (const { variant, cpu_us, added_us } of variants) {
       add(`cpu/${workload}/${variant}/cpu_us`, cpu_us);
       add(`cpu/${workload}/${variant}/added_us`, added_us);
+      if (chunks !== null) add(`cpu/${workload}/${variant}/added_per_chunk_us`, added_us.median / chunks);
     }
     for (const { variant, to, added_ratio } of ratios) add(`cpu/${workload}/${variant}/to/${to}`, added_ratio);
   }

@@ -7,7 +7,7 @@ export interface Http2Load {
   /** Kept connections, each with one request at a time. */
   readonly connections: number;
   /** Headers and body of the next request; undefined: that was all. */
-  next(): Http2Request | undefined;
+  readonly next: () => Http2Request | undefined;
 }
 
 export interface Http2Request {
@@ -44,7 +44,7 @@ function send(session: http2.ClientHttp2Session, { headers, body, grpcStatus }: 
     let status: number | undefined;
     let grpc: string | undefined;
     stream.on("response", (answer) => (status = answer[":status"]));
-    stream.on("trailers", (trailers) => (grpc = trailers["grpc-status"] as string | undefined));
+    stream.on("trailers", (trailers: http2.IncomingHttpHeaders) => (grpc = trailers["grpc-status"]?.toString()));
     stream.on("error", reject);
     stream.on("close", () => {
       if (status === 200 && grpc === grpcStatus) resolve();

@@ -8,7 +8,7 @@ export interface StreamLoad {
   /** Streams open at the same time. */
   readonly streams: number;
   /** The headers of the next request; undefined: that was all. */
-  next(): Readonly<Record<string, string>> | undefined;
+  readonly next: () => Readonly<Record<string, string>> | undefined;
 }
 
 /** Reads streams to their ends, the next when one has ended, and returns how many there were. @throws Error if an answer is no 200 */

@@ -7,7 +7,7 @@ export interface Load {
   /** Kept connections, each with one request at a time. */
   readonly connections: number;
   /** The bytes of the next request; undefined: that was all. */
-  next(): Buffer | undefined;
+  readonly next: () => Buffer | undefined;
 }
 
 const END_OF_HEAD = "\r\n\r\n";

@@ -24,7 +24,7 @@ export interface BurstOptions {
   readonly envoyPath: string;
   readonly variants: readonly Variant[];
   readonly rounds: number;
-  onProgress(text: string): void;
+  readonly onProgress: (text: string) => void;
 }
 
 const REQUESTS = 200;

@@ -12,8 +12,8 @@ export interface CpuOptions {
   /** How long each variant is under load in a round. */
   readonly durationMs: number;
   /** The caller's headers of the next request to a variant. */
-  headersFor(variant: Variant): Target["headers"];
-  onProgress(text: string): void;
+  readonly headersFor: (variant: Variant) => Target["headers"];
+  readonly onProgress: (text: string) => void;
 }
 
 /** What one variant costs under one workload. */

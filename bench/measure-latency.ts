@@ -14,7 +14,7 @@ export interface LatencyOptions {
   readonly durationMs: number;
   /** Undefined: half of the highest rate that all variants hold. */
   readonly ratePerSec: number | undefined;
-  onProgress(text: string): void;
+  readonly onProgress: (text: string) => void;
 }
 
 export const PERCENTILES = { p50: 0.5, p90: 0.9, p99: 0.99, p999: 0.999 } as const;
@@ -45,7 +45,6 @@ const SHARES = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.998, 0
 const HEADERS = { "user-agent": "bench", accept: "*/*" };
 
 const CONNECTIONS = 64;
-const PROBE_MS = 1000;
 const PROBES = 6;
 /** A rate is held if every request is answered, and 99 of 100 within this time. */
 const HELD_P99_US = 50_000;
@@ -89,12 +88,13 @@ function loadOf({ subject }: LatencyOptions, variant: Variant) {
 /** Between nothing and what a closed loop gets through, halved until it is known well enough. */
 async function highestRate(options: LatencyOptions, variant: Variant): Promise<number> {
   const load = loadOf(options, variant);
+  const { durationMs } = options;
   const request = requestBytes(load.host, HEADERS);
-  const count = await sendClosedLoop({ ...load, connections: CONNECTIONS, next: during(PROBE_MS, () => request) });
-  let [held, tooHigh] = [0, (count / PROBE_MS) * 1000 * 1.2];
+  const count = await sendClosedLoop({ ...load, connections: CONNECTIONS, next: during(durationMs, () => request) });
+  let [held, tooHigh] = [0, (count / durationMs) * 1000 * 1.2];
   for (let probe = 0; probe < PROBES; probe++) {
     const ratePerSec = Math.round(probe === 0 ? tooHigh * 0.75 : (held + tooHigh) / 2);
-    const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs: PROBE_MS });
+    const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
     if (unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US) held = ratePerSec;
     else tooHigh = ratePerSec;
   }

@@ -29,7 +29,7 @@ export interface MemoryOptions {
   readonly envoyPath: string;
   readonly variants: readonly Variant[];
   readonly requests: number;
-  onProgress(text: string): void;
+  readonly onProgress: (text: string) => void;
 }
 
 const CONNECTIONS = 8;

@@ -23,7 +23,7 @@ export interface ReloadOptions {
   readonly envoyPath: string;
   readonly variants: readonly Variant[];
   readonly rounds: number;
-  onProgress(text: string): void;
+  readonly onProgress: (text: string) => void;
 }
 
 /** Changes the listener of each variant as a control plane would, again and again, and watches from outside. */

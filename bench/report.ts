@@ -44,6 +44,8 @@ export interface CpuPart {
   readonly rounds: number;
   /** How long each variant was under load in a round. */
   readonly seconds: number;
+  /** Parts of each answer that came by themselves; null where it came whole. */
+  readonly chunks: number | null;
   readonly variants: readonly CpuResult[];
   /** What one variant adds, divided by what another adds in the same rounds. */
   readonly ratios: readonly Ratio[];

@@ -49,5 +49,5 @@ export function startGrpcService(): Promise<LocalServer> {
     stream.resume();
     stream.once("end", () => stream.end(GRPC_MESSAGE));
   });
-  return listen(server as unknown as Parameters<typeof listen>[0], "http");
+  return listen(server, "http");
 }

@@ -11,7 +11,7 @@ import type { Variant } from "./variants.js";
 export interface Subject {
   readonly envoy: RunningEnvoy;
   /** Where requests to a variant go. */
-  portOf(variant: Variant): number;
+  readonly portOf: (variant: Variant) => number;
 }
 
 export interface SubjectOptions {

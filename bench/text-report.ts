@@ -16,7 +16,7 @@ export function drawReport(report: Report): string {
   ].join("\n\n");
 }
 
-function drawCpu({ name, workers, variants, ratios }: CpuPart): string {
+function drawCpu({ name, workers, chunks, variants, ratios }: CpuPart): string {
   const rows = variants.map(({ name: variant, cpu_us, added_us, added_share }) => [
     variant,
     cpu_us.median.toFixed(1),
@@ -30,8 +30,15 @@ function drawCpu({ name, workers, variants, ratios }: CpuPart): string {
     added_ratio.median.toFixed(2),
     interval(added_ratio, 2),
   ]);
+  const ofChunks = chunks === null ? [] : variants.filter(({ added_us }) => added_us.median !== 0);
+  const perChunk = ofChunks.map(({ name: variant, added_us: { median, low, high } }) => [
+    variant,
+    (median / (chunks ?? 1)).toFixed(2),
+    interval({ median, low: low / (chunks ?? 1), high: high / (chunks ?? 1) }, 2),
+  ]);
   return [
     table([[heading, "µs", "added µs", "", "share"], ...rows], "right"),
+    ...(perChunk.length === 0 ? [] : [table([["added, divided by the chunks", "µs", ""], ...perChunk], "right")]),
     ...(added.length === 0 ? [] : [table([["added, in relation", "", ""], ...added], "right")]),
   ].join("\n\n");
 }

@@ -5,7 +5,7 @@ import type { Target } from "./workloads.js";
 
 /** What callers send. */
 export interface TokenSource {
-  headersFor(variant: Variant): Target["headers"];
+  readonly headersFor: (variant: Variant) => Target["headers"];
 }
 
 /**

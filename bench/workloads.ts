@@ -1,7 +1,7 @@
 import { sendClosedLoop, during, requestBytes } from "./load.js";
 import { sendClosedLoopHttp2, type Http2Request } from "./load-http2.js";
 import { readStreams } from "./load-stream.js";
-import { GRPC_MESSAGE } from "./services.js";
+import { CHUNKS, GRPC_MESSAGE } from "./services.js";
 import type { Variant } from "./variants.js";
 
 /** Kinds of requests that the variants are measured under. */
@@ -11,17 +11,19 @@ export interface Workload {
   readonly name: string;
   /** Worker threads of the measured Envoy. */
   readonly workers: 1 | 2;
+  /** Parts of an answer that come by themselves; none where it comes whole. */
+  readonly chunks?: number;
   /** The variants that are measured under it: all, or `FEW`. */
   readonly variants: "all" | "few";
   /** Keeps `port` busy for about `durationMs`; returns how many requests were answered. */
-  send(target: Target, durationMs: number): Promise<number>;
+  readonly send: (target: Target, durationMs: number) => Promise<number>;
 }
 
 export interface Target {
   readonly port: number;
   readonly variant: Variant;
   /** Headers that the variant asks for, such as a token; called for each request. */
-  headers(): Readonly<Record<string, string>>;
+  readonly headers: () => Readonly<Record<string, string>>;
 }
 
 const CONNECTIONS = 8;
@@ -85,7 +87,8 @@ export const WORKLOADS: readonly Workload[] = [
   { id: "headers", name: "20 request headers", workers: 1, variants: "few", send: http1(MANY) },
   {
     id: "stream",
-    name: "streams of 200 chunks",
+    name: `streams of ${CHUNKS} chunks`,
+    chunks: CHUNKS,
     workers: 1,
     variants: "few",
     send: ({ port, variant, headers }, durationMs) =>

@@ -72,6 +72,7 @@ export function cpuPart(): CpuPart {
     workers: 1,
     rounds: 3,
     seconds: 0.5,
+    chunks: null,
     variants: variants.map(([variant, name, added]) => ({
       variant,
       name,

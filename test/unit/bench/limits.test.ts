@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { exceeded, figuresOf, readLimits } from "../../../bench/limits.js";
 import { Failure, UsageError } from "../../../shim/errors.js";
-import { sampleReport } from "../../support/bench-report.js";
+import { cpuPart, sampleReport } from "../../support/bench-report.js";
 import { type Folder, temporaryFolder } from "../commands/support.js";
 
 describe("limits", () => {
@@ -16,6 +16,11 @@ describe("limits", () => {
     expect(figures.get("reload/none/failed")).toBe(0);
     expect(figures.get("burst/hopgate-inject/token_fetches")).toBe(1);
     expect(figures.get("host-calls/clock/cost_us")).toBe(0.12);
+  });
+
+  it("of streams are also of each chunk", () => {
+    const streams = figuresOf(sampleReport({ cpu: [{ ...cpuPart(), workload: "stream", chunks: 200 }] }));
+    expect(streams.get("cpu/stream/hopgate-inject/added_per_chunk_us")).toBe(9 / 200);
   });
 
   it("are exceeded by more, not by as much", () => {
