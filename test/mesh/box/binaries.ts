@@ -43,6 +43,8 @@ export interface Binaries {
   readonly crdsPath: string;
   /** The text of Istio's template for the bootstrap of its Envoys (Go's text/template). */
   readonly bootstrapTemplatePath: string;
+  /** What etcd holds of a cluster that has the CRDs and nothing else. Made by the first cluster. */
+  readonly seedPath: string;
 }
 
 interface BuildOptions {
@@ -80,6 +82,7 @@ export async function locateBinaries(options: BuildOptions): Promise<Binaries> {
     path: (program) => join(folder, program),
     crdsPath: join(folder, "crds.yaml"),
     bootstrapTemplatePath: join(folder, "envoy_bootstrap.json"),
+    seedPath: join(folder, "etcd-seed"),
   };
 }
 

@@ -1,10 +1,11 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { cp, readFile, rename } from "node:fs/promises";
 import https from "node:https";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 
 import { once } from "node:events";
+import { inInstallFolder } from "../../../shim/envoy/install.js";
 import type { Keeper } from "../../../shim/envoy/keeper.js";
 import { type CertificateAuthority, createCertificateAuthority } from "../../../shim/local/ca.js";
 import { WorkFiles } from "../../../shim/local/work-files.js";
@@ -23,6 +24,8 @@ export interface Surroundings {
   /** A folder of one part's own. */
   readonly files: WorkFiles;
 }
+
+const ETCD_DATA = "etcd";
 
 /** A Kubernetes API without nodes: etcd and kube-apiserver. Pods, endpoints and their states are written by whoever needs them. */
 export class Cluster {
@@ -54,7 +57,7 @@ export class Cluster {
       "etcd",
       binaries.path("etcd"),
       [
-        ["--data-dir", files.path("etcd")],
+        ["--data-dir", files.path(ETCD_DATA)],
         ["--listen-client-urls", client],
         ["--advertise-client-urls", client],
         ["--listen-peer-urls", peer],
@@ -93,11 +96,35 @@ export class Cluster {
 
   /** Returns when the API has the CRDs of Istio and of the Gateway API. @throws Failure if a part does not start */
   async start(): Promise<void> {
+    const { binaries, files } = this.surroundings;
     await this.writeFiles(await createCertificateAuthority());
+    const seeded = await cp(binaries.seedPath, files.path(ETCD_DATA), { recursive: true }).then(
+      () => true,
+      () => false,
+    );
+    await this.serve();
+    if (!seeded) await this.makeSeed();
+  }
+
+  private async serve(): Promise<void> {
     await this.etcd.start();
     await this.apiServer.start();
-    await this.apply(await readFile(this.surroundings.binaries.crdsPath, "utf8"));
+  }
+
+  /** To define CRDs costs the API server more than all else together: it is done once, and what etcd then has is kept. */
+  private async makeSeed(): Promise<void> {
+    const { binaries, files } = this.surroundings;
+    await this.apply(await readFile(binaries.crdsPath, "utf8"));
     await this.kubectl(["wait", "--for=condition=Established", "crd", "--all"]);
+    await this.apiServer.kill();
+    await this.etcd.kill();
+    await inInstallFolder(dirname(binaries.seedPath), async (folder) => {
+      const fresh = join(folder, "etcd");
+      await cp(files.path(ETCD_DATA), fresh, { recursive: true });
+      // Another process may have been faster.
+      await rename(fresh, binaries.seedPath).catch(() => undefined);
+    });
+    await this.serve();
   }
 
   /** Runs kubectl as the user who may do everything; returns what it prints. @throws Failure with its complaint */
@@ -163,12 +190,9 @@ export class Cluster {
     };
   }
 
-  /** Waits until the API has something, such as a ConfigMap that a controller makes; returns it. */
-  wait(resource: readonly string[], template: string): Promise<string> {
-    return until(`${resource.join(" ")} in ${this.name}`, async () => {
-      const value = await this.kubectl(["get", ...resource, "-o", `jsonpath=${template}`]);
-      return value === "" ? undefined : value;
-    });
+  /** Waits until the resource at `path` of the API is there and `pick` finds something in it; returns that. */
+  wait<T>(path: string, pick: (resource: T) => string | undefined): Promise<string> {
+    return until(`${path} in ${this.name}`, async () => pick(JSON.parse(await this.get(path)) as T));
   }
 
   private async writeFiles(authority: CertificateAuthority): Promise<void> {

@@ -67,11 +67,14 @@ export class Istiod {
     await cluster.surroundings.files.write("mesh.json", JSON.stringify(MESH_CONFIG));
     await cluster.apply([{ apiVersion: "v1", kind: "Namespace", metadata: { name: ISTIO_NAMESPACE } }]);
     await this.part.start();
-    const root = await cluster.wait(
-      ["configmap", "-n", ISTIO_NAMESPACE, "istio-ca-root-cert"],
-      "{.data.root-cert\\.pem}",
-    );
+    const root = await this.rootCertificate(ISTIO_NAMESPACE);
     await cluster.apply([validation(`https://${this.address}:15017/validate`, root), withoutPeerMetadata()]);
+  }
+
+  /** The root of the mesh's certificates, as istiod gives it to each namespace. */
+  rootCertificate(namespace: string): Promise<string> {
+    const path = `/api/v1/namespaces/${namespace}/configmaps/istio-ca-root-cert`;
+    return this.cluster.wait(path, ({ data }: { data?: Record<string, string> }) => data?.["root-cert.pem"]);
   }
 }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
@@ -13,7 +14,7 @@ import { exitCodeOf } from "../../../shim/run.js";
 import { Box, locatePrograms } from "./box.js";
 import { startGoogle } from "./google.js";
 import { until } from "./part.js";
-import { isAlive, runningBoxes, type State, STATE_FILE } from "./state.js";
+import { runningBoxes, type State, STATE_FILE } from "./state.js";
 
 const HELP = `Usage: npm run mesh -- COMMAND
 
@@ -136,8 +137,8 @@ function status(output: string): number {
 async function down(): Promise<number> {
   const boxes = runningBoxes();
   for (const { pid } of boxes) process.kill(pid, "SIGTERM");
-  for (const { pid } of boxes) {
-    await until(`the end of process ${String(pid)}`, () => Promise.resolve(isAlive(pid) ? undefined : true));
+  for (const { pid, work_dir } of boxes) {
+    await until(`the end of process ${String(pid)}`, () => Promise.resolve(existsSync(work_dir) ? undefined : true));
   }
   io.stderr.write(boxes.length === 0 ? "No mesh in a box runs here.\n" : `Ended ${String(boxes.length)}.\n`);
   return 0;

@@ -103,7 +103,7 @@ export class Proxy {
           ["--audience", "istio-ca", "--duration", "24h"],
         ].flat(),
       ),
-      cluster.wait(["configmap", "-n", options.namespace, "istio-ca-root-cert"], "{.data.root-cert\\.pem}"),
+      istiod.rootCertificate(options.namespace),
     ]);
     await files.write(join(folder, "var/run/secrets/tokens/istio-token"), token);
     await files.write(join(folder, "var/run/secrets/istio/root-cert.pem"), root);

@@ -35,7 +35,7 @@ export function runningBoxes(): State[] {
     .filter(({ pid }) => isAlive(pid));
 }
 
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
