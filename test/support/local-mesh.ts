@@ -55,13 +55,16 @@ export function traceOf(response: ClientResponse): Trace {
   return tracePath(parseServerTiming(response.serverTiming), response.times, ["ingress", "agents"]);
 }
 
-/** Waits until `condition` gives something, at most 15 s. */
-export async function eventually<T>(condition: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const deadline = performance.now() + 15_000;
+/** Waits until `condition` gives something, at most 15 s unless told otherwise. */
+export async function eventually<T>(
+  condition: () => Promise<T | undefined> | T | undefined,
+  timeoutMs = 15_000,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline) {
     const value = await condition();
     if (value !== undefined) return value;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error("it did not come true within 15 s");
+  throw new Error(`it did not come true within ${String(timeoutMs / 1000)} s`);
 }

@@ -5,7 +5,7 @@ import { run } from "./command.js";
 import type { Surroundings } from "./cluster.js";
 import { Part } from "./part.js";
 
-/** An OCI registry without TLS and without passwords. What was pushed outlives its end, until the box is closed. */
+/** An OCI registry without TLS and without passwords, in memory: one that was killed and started again is empty. */
 export class Registry {
   /** Such as `10.77.0.1:5000`. */
   readonly host: string;
@@ -19,7 +19,7 @@ export class Registry {
     this.host = `${address}:5000`;
     const program = {
       file: binaries.path("crane"),
-      args: ["registry", "serve", "--address", this.host, "--disk", files.path("registry")],
+      args: ["registry", "serve", "--address", this.host],
       cwd: files.path(""),
       logPath: files.path("registry.log"),
     };
@@ -27,7 +27,7 @@ export class Registry {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.surroundings.files.path("registry"), { recursive: true });
+    await mkdir(this.surroundings.files.path(""), { recursive: true });
     await this.part.start();
   }
 

@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { eventually } from "../support/local-mesh.js";
+import { meshPrograms } from "../support/mesh-box.js";
+import type { State } from "./box/state.js";
+
+const programs = await meshPrograms();
+
+const COMMAND = "build/test/mesh/box/main.js";
+/** What gives everybody the rights that a box needs, without the machine's own network. */
+const NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount", "--net"];
+
+describe.skipIf(programs === undefined)(
+  "npm run mesh",
+  () => {
+    /** Of the test's own: all that a box leaves would lie here. */
+    let temporary: string;
+    let command: ChildProcess | undefined;
+
+    beforeEach(async () => {
+      temporary = await mkdtemp(join(tmpdir(), "mesh-"));
+    });
+
+    afterEach(async () => {
+      command?.kill("SIGKILL");
+      await rm(temporary, { recursive: true, force: true, maxRetries: 10 });
+    });
+
+    const run = async (...args: string[]): Promise<{ code: number | null; stdout: string }> => {
+      const child = spawn(process.execPath, [COMMAND, ...args], {
+        env: { ...process.env, TMPDIR: temporary },
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      const [stdout] = await Promise.all([text(child.stdout), once(child, "close")]);
+      return { code: child.exitCode, stdout };
+    };
+
+    const up = async (...wrapper: string[]): Promise<{ child: ChildProcess; state: State }> => {
+      const [file = "", ...args] = [...wrapper, process.execPath, COMMAND, "up"];
+      const child = spawn(file, args, {
+        env: { ...process.env, TMPDIR: temporary },
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      command = child;
+      const complaint = text(child.stderr);
+      const state = await eventually(async () => {
+        if (child.exitCode !== null) throw new Error(await complaint);
+        const { boxes } = JSON.parse((await run("status", "-o", "json")).stdout) as { boxes: State[] };
+        return boxes[0];
+      }, 120_000);
+      return { child, state };
+    };
+
+    const nothingLeft = async (address: string): Promise<void> => {
+      await eventually(() => (processesWith(temporary).length === 0 ? true : undefined));
+      expect(readdirSync(temporary)).toEqual([]);
+      expect(Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address))).not.toContain(
+        address,
+      );
+    };
+
+    it("says what is where, and ends everything when it is told to", async () => {
+      const { child, state } = await up();
+      const address = state.registry.replace(/:\d+$/, "");
+      expect(Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address))).toContain(address);
+      expect(existsSync(state.kubeconfig)).toBe(true);
+      expect(state.proxies.map(({ kind }) => kind)).toEqual(["gateway", "gatewayApi", "waypoint"]);
+      const ended = once(child, "exit");
+      expect((await run("down")).code).toBe(0);
+      expect(await ended).toEqual([0, null]);
+      await nothingLeft(address);
+      expect(await run("status")).toEqual({ code: 0, stdout: "No mesh in a box runs here.\n" });
+    });
+
+    it("leaves nothing where it is killed", async () => {
+      const { child, state } = await up();
+      child.kill("SIGKILL");
+      await nothingLeft(state.registry.replace(/:\d+$/, ""));
+    });
+
+    it("runs without being root, in namespaces of its own", async () => {
+      const { child, state } = await up(...NAMESPACES);
+      const ended = once(child, "exit");
+      child.kill("SIGINT");
+      expect(await ended).toEqual([0, null]);
+      await nothingLeft(state.registry.replace(/:\d+$/, ""));
+    });
+  },
+  180_000,
+);
+
+/** Processes that were started with this TMPDIR. */
+function processesWith(temporary: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      return (
+        /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`TMPDIR=${temporary}`)
+      );
+    } catch {
+      return false; // it has just ended
+    }
+  });
+}
