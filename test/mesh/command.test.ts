@@ -44,7 +44,7 @@ describe.skipIf(programs === undefined)(
     };
 
     const up = async (...wrapper: string[]): Promise<{ child: ChildProcess; state: State }> => {
-      const [file = "", ...args] = [...wrapper, process.execPath, COMMAND, "up"];
+      const [file, ...args] = [...wrapper, process.execPath, COMMAND, "up"] as [string, ...string[]];
       const child = spawn(file, args, {
         env: { ...process.env, TMPDIR: temporary },
         stdio: ["ignore", "ignore", "pipe"],

@@ -52,7 +52,7 @@ describe.skipIf(programs === undefined)("a waypoint, chosen by targetRefs, that 
     const name = host.split(".", 1)[0] ?? "";
     return mesh.cluster.wait(
       `/apis/networking.istio.io/v1/namespaces/${NAMESPACE}/serviceentries/${name}`,
-      ({ status }: { status?: { addresses?: { value: string }[] } }) => status?.addresses?.[0]?.value,
+      ({ status }) => status?.addresses?.[0]?.value,
     );
   };
 

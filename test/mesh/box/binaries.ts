@@ -94,7 +94,7 @@ async function keyOf(source: string): Promise<string> {
 }
 
 async function build(source: string, target: string, work: string, options: BuildOptions): Promise<void> {
-  const { env, notify } = options;
+  const { env } = options;
   const go = await lookUp("go", env["PATH"] ?? "");
   if (go === undefined) throw new Failure("There is no Go to build Kubernetes and Istio with", { fix: GO_MISSING });
   const ownCaches = {
@@ -112,13 +112,13 @@ async function build(source: string, target: string, work: string, options: Buil
   await run(["version"], ASK_TIMEOUT_MS).catch((error: unknown) => {
     throw new Failure(error instanceof Error ? error.message : String(error), { fix: GO_MISSING });
   });
-  notify(
+  options.notify(
     `Building Kubernetes and Istio with ${go}, once: about 6 minutes on two cores, 6 GB of room in ${dirname(work)}`,
   );
   await mkdir(target);
   const entries = Object.entries(PROGRAMS);
   for (const [index, [name, what]] of entries.entries()) {
-    notify(`  ${name} (${String(index + 1)} of ${String(entries.length)})`);
+    options.notify(`  ${name} (${String(index + 1)} of ${String(entries.length)})`);
     const flags = ["-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o", join(target, name)];
     await run(["build", ...flags, what], BUILD_TIMEOUT_MS);
   }

@@ -25,6 +25,16 @@ export interface Surroundings {
   readonly files: WorkFiles;
 }
 
+/** What is waited for in a resource. */
+interface Resource {
+  /** Of a ConfigMap. */
+  readonly data?: Readonly<Record<string, string>>;
+  /** Of a Service. */
+  readonly spec?: { readonly clusterIP?: string };
+  /** Of a ServiceEntry. */
+  readonly status?: { readonly addresses?: readonly { readonly value: string }[] };
+}
+
 const ETCD_DATA = "etcd";
 
 /** A Kubernetes API without nodes: etcd and kube-apiserver. Pods, endpoints and their states are written by whoever needs them. */
@@ -191,8 +201,8 @@ export class Cluster {
   }
 
   /** Waits until the resource at `path` of the API is there and `pick` finds something in it; returns that. */
-  wait<T>(path: string, pick: (resource: T) => string | undefined): Promise<string> {
-    return until(`${path} in ${this.name}`, async () => pick(JSON.parse(await this.get(path)) as T));
+  wait(path: string, pick: (resource: Resource) => string | undefined): Promise<string> {
+    return until(`${path} in ${this.name}`, async () => pick(JSON.parse(await this.get(path)) as Resource));
   }
 
   private async writeFiles(authority: CertificateAuthority): Promise<void> {

@@ -74,7 +74,7 @@ export class Istiod {
   /** The root of the mesh's certificates, as istiod gives it to each namespace. */
   rootCertificate(namespace: string): Promise<string> {
     const path = `/api/v1/namespaces/${namespace}/configmaps/istio-ca-root-cert`;
-    return this.cluster.wait(path, ({ data }: { data?: Record<string, string> }) => data?.["root-cert.pem"]);
+    return this.cluster.wait(path, ({ data }) => data?.["root-cert.pem"]);
   }
 }
 

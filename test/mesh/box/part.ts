@@ -25,10 +25,12 @@ export class Part {
     const running = await this.keeper.run(this.program);
     this.running = running;
     this.hasEnded = false;
-    void running.ended.then(() => (this.hasEnded = this.running === running || this.hasEnded));
+    void running.ended.then(() => {
+      if (this.running === running) this.hasEnded = true;
+    });
     const deadline = performance.now() + READY_TIMEOUT_MS;
     while (!(await this.isReady().catch(() => false))) {
-      if (this.hasEnded) throw new Failure(`${this.name} ended at once:\n${await this.logTail()}`);
+      if (this.pid === undefined) throw new Failure(`${this.name} ended at once:\n${await this.logTail()}`);
       if (performance.now() > deadline) throw new Failure(`${this.name} is not ready:\n${await this.logTail()}`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }

@@ -49,9 +49,6 @@ export async function startService(cluster: Cluster, options: ServiceOptions): P
   ]);
   return {
     host: `${name}.${namespace}.svc.cluster.local`,
-    clusterIp: await cluster.wait(
-      `/api/v1/namespaces/${namespace}/services/${name}`,
-      ({ spec }: { spec?: { clusterIP?: string } }) => spec?.clusterIP,
-    ),
+    clusterIp: await cluster.wait(`/api/v1/namespaces/${namespace}/services/${name}`, ({ spec }) => spec?.clusterIP),
   };
 }
