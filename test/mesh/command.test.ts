@@ -44,8 +44,8 @@ describe.skipIf(programs === undefined)(
     };
 
     const up = async (...wrapper: string[]): Promise<{ child: ChildProcess; state: State }> => {
-      const [file, ...args] = [...wrapper, process.execPath, COMMAND, "up"] as [string, ...string[]];
-      const child = spawn(file, args, {
+      const words = [...wrapper, process.execPath, COMMAND, "up"];
+      const child = spawn(words[0] ?? "", words.slice(1), {
         env: { ...process.env, TMPDIR: temporary },
         stdio: ["ignore", "ignore", "pipe"],
       });

@@ -57,7 +57,10 @@ export class Box {
   /** Starts a box with a registry and nothing else. @throws Failure where addresses cannot be added, as without being root */
   static async open(programs: Programs): Promise<Box> {
     const addresses = await takeAddresses(programs.binaries.path("loopback"));
-    const keeper = await openKeeper();
+    const keeper = await openKeeper().catch(async (error: unknown) => {
+      await addresses.release();
+      throw error;
+    });
     const forwarders = new Forwarders();
     const outside = await Outside.open(new WorkFiles(keeper.workDir), addresses, forwarders);
     const box = new Box(programs, keeper, addresses, forwarders, outside);

@@ -1,10 +1,12 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { cp, readFile, rename } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import https from "node:https";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 
-import { once } from "node:events";
 import { inInstallFolder } from "../../../shim/envoy/install.js";
 import type { Keeper } from "../../../shim/envoy/keeper.js";
 import { type CertificateAuthority, createCertificateAuthority } from "../../../shim/local/ca.js";
@@ -108,12 +110,10 @@ export class Cluster {
   async start(): Promise<void> {
     const { binaries, files } = this.surroundings;
     await this.writeFiles(await createCertificateAuthority());
-    const seeded = await cp(binaries.seedPath, files.path(ETCD_DATA), { recursive: true }).then(
-      () => true,
-      () => false,
-    );
+    const hasSeed = existsSync(binaries.seedPath);
+    if (hasSeed) await cp(binaries.seedPath, files.path(ETCD_DATA), { recursive: true });
     await this.serve();
-    if (!seeded) await this.makeSeed();
+    if (!hasSeed) await this.makeSeed();
   }
 
   private async serve(): Promise<void> {
@@ -160,7 +160,7 @@ export class Cluster {
       timeout: 10_000,
     });
     request.once("timeout", () => request.destroy(new Error("no answer within 10 s")));
-    const [response] = (await once(request, "response")) as [import("node:http").IncomingMessage];
+    const [response] = (await once(request, "response")) as [IncomingMessage];
     const body = await text(response);
     if (response.statusCode !== 200) throw new Error(`GET ${path}: ${String(response.statusCode)} ${body}`);
     return body;

@@ -1,7 +1,8 @@
 import type { Cluster } from "./cluster.js";
 import { Istiod } from "./istiod.js";
 import type { Outside } from "./outside.js";
-import { Proxy, type ProxyOptions } from "./proxy.js";
+import { Proxy } from "./proxy.js";
+import type { ProxyOptions } from "./proxy-resources.js";
 import { type Service, type ServiceOptions, startService } from "./service.js";
 
 /** A cluster with Istio in it. */

@@ -3,6 +3,9 @@ import { readFile } from "node:fs/promises";
 import type { Keeper, Program, RunningProgram } from "../../../shim/envoy/keeper.js";
 import { Failure } from "../../../shim/errors.js";
 
+/** A proxy that the user's environment names cannot reach the box. */
+export const NO_PROXY = { NO_PROXY: "*", no_proxy: "*" };
+
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 25;
 const MAX_LOG_LINES = 15;
@@ -22,7 +25,7 @@ export class Part {
 
   /** Starts it and waits until it serves. @throws Failure with the end of its log if it ends, or does not serve within 60 s */
   async start(): Promise<void> {
-    const running = await this.keeper.run(this.program);
+    const running = await this.keeper.run({ ...this.program, env: { ...this.program.env, ...NO_PROXY } });
     this.running = running;
     this.hasEnded = false;
     void running.ended.then(() => {

@@ -1,53 +1,25 @@
+import { once } from "node:events";
 import { mkdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { once } from "node:events";
 import { join } from "node:path";
-import type { AddressInfo } from "node:net";
 
 import { type Admin, adminAt } from "../../../shim/envoy/admin.js";
 import type { Cluster } from "./cluster.js";
 import { ISTIO_NAMESPACE, type Istiod } from "./istiod.js";
 import type { Outside } from "./outside.js";
 import { Part } from "./part.js";
-
-export type ProxyKind =
-  /** An ingress gateway that a Gateway of Istio's selects by its labels. */
-  | "gateway"
-  /** What Istio deploys for a Gateway of the class `istio`. */
-  | "gatewayApi"
-  /** What Istio deploys for a Gateway of the class `istio-waypoint`, and that Gateway. */
-  | "waypoint";
-
-export interface ProxyOptions {
-  readonly kind: ProxyKind;
-  /** For the Gateway API, the name of the Gateway. */
-  readonly name: string;
-  readonly namespace: string;
-  /** Labels of the Pod, beside those that its kind brings. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Tags of metrics that Istio makes labels of, as `extraStatTags` of ProxyConfig. */
-  readonly extraStatTags?: readonly string[];
-  /** What the waypoint is for, as the label `istio.io/waypoint-for`; `service` unless given. */
-  readonly waypointFor?: "service" | "workload" | "all";
-}
-
-/** Ports of the Pod: the same numbers as in the Service, so that a Gateway's port is the one that Envoy listens on. */
-const PORTS: Record<ProxyKind, readonly { readonly name: string; readonly port: number }[]> = {
-  gateway: [
-    { name: "http", port: 80 },
-    { name: "https", port: 443 },
-  ],
-  gatewayApi: [
-    { name: "http", port: 80 },
-    { name: "https", port: 443 },
-  ],
-  waypoint: [{ name: "hbone", port: 15008 }],
-};
+import {
+  labelsOf,
+  podName,
+  podStatus,
+  PROMETHEUS_PORT,
+  type ProxyKind,
+  type ProxyOptions,
+  resourcesOf,
+  serviceName,
+} from "./proxy-resources.js";
 
 const STATUS_PORT = 15021;
-const PROMETHEUS_PORT = 15090;
-
-const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
 
 /** One Envoy that istiod configures, under pilot-agent: a Pod as far as the API, istiod and its callers can see. */
 export class Proxy {
@@ -99,7 +71,7 @@ export class Proxy {
     const [token, root] = await Promise.all([
       cluster.kubectl(
         [
-          ["create", "token", serviceAccount(options), "-n", options.namespace],
+          ["create", "token", serviceName(options), "-n", options.namespace],
           ["--audience", "istio-ca", "--duration", "24h"],
         ].flat(),
       ),
@@ -111,7 +83,7 @@ export class Proxy {
       join(folder, "bootstrap.json"),
       bootstrapTemplate(await readFile(binaries.bootstrapTemplatePath, "utf8"), address),
     );
-    // Where pilot-agent looks for Pod's labels, where Envoy's configuration goes, and the modules.
+    // Where Envoy's configuration goes, what pilot-agent reads of the Pod, modules, and its certificate.
     for (const name of ["etc/istio/proxy", "etc/istio/pod", "var-lib/istio/data", "identity"]) {
       await mkdir(files.path(join(folder, name)), { recursive: true });
     }
@@ -142,140 +114,6 @@ export class Proxy {
   log(): Promise<string> {
     return this.part.log();
   }
-}
-
-function podName({ name }: ProxyOptions): string {
-  return `${name}-0`;
-}
-
-/** Istio names what it deploys for a Gateway after it and its class, except for waypoints. */
-function serviceName({ kind, name }: ProxyOptions): string {
-  return kind === "gatewayApi" ? `${name}-istio` : name;
-}
-
-function serviceAccount(options: ProxyOptions): string {
-  return serviceName(options);
-}
-
-function labelsOf({ kind, name, labels = {} }: ProxyOptions): Record<string, string> {
-  switch (kind) {
-    case "gateway":
-      return { ...labels };
-    case "gatewayApi":
-      return { [GATEWAY_NAME]: name, "gateway.istio.io/managed": "istio.io-gateway-controller", ...labels };
-    case "waypoint":
-      return { [GATEWAY_NAME]: name, "gateway.istio.io/managed": "istio.io-mesh-controller", ...labels };
-  }
-}
-
-/** All that the API has of a proxy. */
-function resourcesOf(options: ProxyOptions, address: string): object[] {
-  const { kind, name, namespace, waypointFor = "service" } = options;
-  const labels = labelsOf(options);
-  const service = serviceName(options);
-  const pod = podName(options);
-  const metadata = { namespace, labels };
-  const ports = PORTS[kind];
-  const gateway = {
-    apiVersion: "gateway.networking.k8s.io/v1",
-    kind: "Gateway",
-    metadata: { name, namespace, labels: { "istio.io/waypoint-for": waypointFor } },
-    spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }] },
-  };
-  return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: serviceAccount(options), namespace } },
-    {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name: service, ...metadata },
-      spec: { selector: labels, ports: ports.map(({ name, port }) => ({ name, port, targetPort: port })) },
-    },
-    {
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: { name: pod, ...metadata },
-      spec: {
-        serviceAccountName: serviceAccount(options),
-        nodeName: "box",
-        containers: [
-          {
-            name: "istio-proxy",
-            image: "envoy",
-            ports: [{ name: "http-envoy-prom", containerPort: PROMETHEUS_PORT, protocol: "TCP" }],
-          },
-        ],
-      },
-    },
-    {
-      apiVersion: "discovery.k8s.io/v1",
-      kind: "EndpointSlice",
-      metadata: { name: `${service}-0`, namespace, labels: { "kubernetes.io/service-name": service } },
-      addressType: "IPv4",
-      ports: ports.map(({ name, port }) => ({ name, port, protocol: "TCP" })),
-      endpoints: [
-        { addresses: [address], conditions: { ready: true }, targetRef: { kind: "Pod", name: pod, namespace } },
-      ],
-    },
-    ...(kind === "waypoint" ? [gateway] : secretReader(serviceAccount(options), namespace)),
-    ownAddress(options, address),
-  ];
-}
-
-/** Istiod hands TLS secrets to a gateway whose ServiceAccount may read them. */
-function secretReader(name: string, namespace: string): object[] {
-  const metadata = { name: `${name}-sds`, namespace };
-  return [
-    {
-      apiVersion: "rbac.authorization.k8s.io/v1",
-      kind: "Role",
-      metadata,
-      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get", "watch", "list"] }],
-    },
-    {
-      apiVersion: "rbac.authorization.k8s.io/v1",
-      kind: "RoleBinding",
-      metadata,
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: metadata.name },
-      subjects: [{ kind: "ServiceAccount", name, namespace }],
-    },
-  ];
-}
-
-/** In a Pod, listening on every address means on the Pod's. Here the Envoys would take each other's ports. */
-function ownAddress(options: ProxyOptions, address: string): object {
-  const { kind, name, namespace } = options;
-  return {
-    apiVersion: "networking.istio.io/v1alpha3",
-    kind: "EnvoyFilter",
-    metadata: { name: `box-${namespace}-${name}`, namespace: kind === "waypoint" ? namespace : ISTIO_NAMESPACE },
-    spec: {
-      ...(kind === "waypoint"
-        ? { targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name }] }
-        : { workloadSelector: { labels: labelsOf(options) } }),
-      configPatches: [
-        {
-          applyTo: "LISTENER",
-          match: kind === "waypoint" ? { listener: { name: "connect_terminate" } } : { context: "GATEWAY" },
-          patch: { operation: "MERGE", value: { address: { socket_address: { address } } } },
-        },
-      ],
-    },
-  };
-}
-
-function podStatus(options: ProxyOptions, podIP: string): object {
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: podName(options), namespace: options.namespace },
-    status: {
-      phase: "Running",
-      podIP,
-      podIPs: [{ ip: podIP }],
-      conditions: [{ type: "Ready", status: "True" }],
-    },
-  };
 }
 
 /** Istio's template for a stock Envoy, which has no extension `metadata_discovery`, and with the Pod's address for every address. */
@@ -323,7 +161,7 @@ function agent(input: AgentInput): Part {
     POD_NAMESPACE: namespace,
     INSTANCE_IP: address,
     HOST_IP: address,
-    SERVICE_ACCOUNT: serviceAccount(options),
+    SERVICE_ACCOUNT: serviceName(options),
     CLUSTER_ID: "Kubernetes",
     TRUST_DOMAIN: "cluster.local",
     ISTIOD_SAN: `istiod.${ISTIO_NAMESPACE}.svc`,
@@ -375,7 +213,7 @@ async function freePort(): Promise<number> {
     const server = createServer();
     const isFree = new Promise<boolean>((resolve) => {
       server.once("error", () => resolve(false));
-      server.listen(port, "0.0.0.0", () => resolve((server.address() as AddressInfo).port === port));
+      server.listen(port, "0.0.0.0", () => resolve(true));
     });
     if (!(await isFree)) continue;
     server.close();
