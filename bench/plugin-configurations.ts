@@ -1,5 +1,4 @@
 import type { PluginConfig } from "../shim/render/plugin-config.js";
-import { JWKS_PATH } from "../shim/local/jwks.js";
 import { JWKS_CLUSTER, METADATA_CLUSTER } from "./filters.js";
 
 /** What the benchmark configures hopgate with, and any filter that reads the same. */
@@ -39,7 +38,7 @@ export interface Callers {
 
 /** The same edge, where callers of the backend in the cluster are checked. */
 export function validatingConfiguration({ issuer, audience, email }: Callers): PluginConfig {
-  const jwks = { cluster: JWKS_CLUSTER, authority: "www.googleapis.com", path: JWKS_PATH };
+  const jwks = { cluster: JWKS_CLUSTER, authority: "www.googleapis.com", path: "/oauth2/v3/certs" };
   const edge = edgeConfiguration(10);
   return {
     ...edge,

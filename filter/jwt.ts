@@ -10,7 +10,7 @@ import { Bytes, Writer } from "./host/bytes";
 import { Json, Kind } from "./json";
 
 /** A longer token is refused unread. */
-export const MAX_CALLER_TOKEN: i32 = 8192;
+const MAX_CALLER_TOKEN: i32 = 8192;
 /** A token whose key has a longer name is refused. */
 export const MAX_KEY_ID: i32 = 256;
 

@@ -241,7 +241,7 @@ function between(least: number, most: number): (text: string) => number {
 }
 
 /** Says on stderr what went wrong. Returns the exit code for it. */
-function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number {
+export function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number {
   // Help and version arrive as errors too; commander has printed whatever there is to say.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (signal.aborted) return 130;

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import type { LocalServer } from "../../shim/local/server.js";
 import type { PluginConfig } from "../../shim/render/plugin-config.js";
-import { audienceOf, type Seen, seenHeader, startEcho, startService } from "../support/echo.js";
+import { audienceOf, startEcho, startService } from "../support/echo.js";
 import { idToken } from "../support/filter.js";
 import { eventually } from "../support/local-mesh.js";
 import { scrape } from "../support/metrics.js";

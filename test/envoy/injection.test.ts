@@ -250,15 +250,13 @@ describe.skipIf(envoyPath === "")("injection", { timeout: 120_000 }, () => {
   it("for another service account: an access token, with it the ID token, and neither where it does not belong", async () => {
     const account = "invoker@test.iam.gserviceaccount.com";
     const accounts = new Map([[account, ["hopgate@test.iam.gserviceaccount.com"]]]);
-    let accessToken: string | undefined;
     const iam = await startIamCredentials({
       keys: await testKeys(),
       accounts,
-      callerOf: (token) => (token === accessToken ? "hopgate@test.iam.gserviceaccount.com" : undefined),
+      callerOf: (token) => (token === hop.metadata.accessToken ? "hopgate@test.iam.gserviceaccount.com" : undefined),
     });
     const impersonate = { serviceAccount: account, cluster: "iam", authority: "iamcredentials.googleapis.com" };
     await start({ config: config({ identity: { mode: "impersonate", impersonate } }), clusters: { iam } });
-    accessToken = hop.metadata.accessToken;
     const ask = async (): Promise<string> => {
       const connection = await RawConnection.open(hop.port);
       connection.write(REQUEST);
@@ -275,7 +273,7 @@ describe.skipIf(envoyPath === "")("injection", { timeout: 120_000 }, () => {
     });
     expect(hop.metadata.requests).toEqual([]); // no ID token of its own
     expect(iam.requests.at(-1)).toEqual({ account, caller: "hopgate@test.iam.gserviceaccount.com" });
-    expect(JSON.stringify(seen.map(({ request }) => request.rawHeaders))).not.toContain(accessToken);
+    expect(JSON.stringify(seen.map(({ request }) => request.rawHeaders))).not.toContain(hop.metadata.accessToken);
     await iam.close();
   });
 });

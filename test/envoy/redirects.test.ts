@@ -13,14 +13,15 @@ const OTHER = "https://other-abc123-uc.a.run.app";
 const servers: LocalServer[] = [];
 let hop: Standalone;
 /** What the service in front of the redirect got. */
-let redirecting: Seen | undefined;
+/** Requests that the redirecting service got. */
+const redirected: Seen[] = [];
 
 describe.skipIf(envoyPath === "")("a redirect that Envoy follows itself", () => {
   beforeAll(async () => {
     const echo = await startEcho();
     const moved = await startService((request, response) => {
       const { method = "", url = "", httpVersion, rawHeaders } = request;
-      redirecting = { method, url, httpVersion, rawHeaders, bytes: 0, sha256: "" };
+      redirected.push({ method, url, httpVersion, rawHeaders, bytes: 0, sha256: "" });
       const location = new URL(url, "http://x").searchParams.get("to") ?? "";
       response.writeHead(302, { location }).end();
     });
@@ -56,10 +57,11 @@ describe.skipIf(envoyPath === "")("a redirect that Envoy follows itself", () => 
   });
 
   async function follow(to: string, lines = ""): Promise<{ first: [string, string][]; second: Seen }> {
-    redirecting = undefined;
+    redirected.length = 0;
     const wire = `GET /?to=${encodeURIComponent(to)} HTTP/1.1\r\nHost: kb.internal\r\n${lines}\r\n`;
     const { status, body } = await rawRequest(hop.port, wire);
     expect(status).toBe(200);
+    const [redirecting] = redirected;
     if (redirecting === undefined) throw new Error("the first service got nothing");
     return { first: credentials(redirecting), second: JSON.parse(body.toString()) as Seen };
   }

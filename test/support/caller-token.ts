@@ -1,5 +1,5 @@
 /** Tokens as callers send them, signed for real, and the key sets to check them with. Every part can be made wrong. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { HttpCall } from "../../shim/emulator/http-call.js";
 import type { Emulator } from "../../shim/emulator/emulator.js";
 import type { PluginConfig, PluginValidator } from "../../shim/render/plugin-config.js";
@@ -67,10 +67,6 @@ export function signed({ privateKey }: SigningKey, text: string): Buffer {
 
 export function base64url(value: string | Buffer): string {
   return Buffer.from(value).toString("base64url");
-}
-
-export function privateKeyOf(id: string, jwk: Record<string, string>): SigningKey {
-  return { id, privateKey: createPrivateKey({ key: jwk, format: "jwk" }), jwk };
 }
 
 export function keySet(...keys: (SigningKey | Record<string, unknown>)[]): string {

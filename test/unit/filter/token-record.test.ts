@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import type { Emulator } from "../../../shim/emulator/emulator.js";
 import {
   answerAll,
-  answered,
   expectNoTrap,
   idToken,
   KB,
