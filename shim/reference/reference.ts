@@ -50,7 +50,7 @@ In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="
 | \`hopgate_wait_us\` | hop, backend | held for a token, or for the keys to check one; only requests that were |
 | \`hopgate_self_us\` | hop, backend | total less upstream and wait: what the hop itself cost |
 | \`hopgate_stream_us\` | hop, backend | request headers in to the end of the stream |
-| \`hopgate_token_fetches\` | hop, result | fetches of tokens, by how they ended |
+| \`hopgate_token_fetches\` | hop, result | fetches of tokens, by how they ended: \`ok\`, \`bad_token\` (not for this audience, expired, no token at all), \`audience_refused\` (404), \`bad_status\` (a refused connection and a time-out too), \`reset\`, \`not_a_metadata_server\`, \`cluster_missing\` or \`no_endpoint\`; with \`mode: impersonate\` also \`access_token_refused\` (404), \`bad_access_token\`, and of the IAM Credentials API \`iam_permission_denied\` (403), \`iam_account_unknown\` (404), \`iam_unauthenticated\` (401), \`iam_bad_status\`, \`iam_reset\`, \`iam_cluster_missing\` or \`iam_no_endpoint\` |
 | \`hopgate_token_waits\` | hop, result | requests that were held: \`released\` or \`refused\` |
 | \`hopgate_validations\` | hop, result | tokens of callers that were checked: \`ok\`, or the code of the refusal |
 | \`hopgate_key_fetches\` | hop, result | fetches of key sets, by how they ended: \`ok\`, \`cluster_missing\`, \`no_endpoint\`, \`reset\`, \`bad_status\`, \`too_large\` or \`bad_key_set\` |
