@@ -91,7 +91,7 @@ export class KeySet extends HttpCallback {
   private keys: Key[] = [];
   /** Of the names in the set, whatever their order; 0 before the first. */
   private digest: i64 = 0;
-  /** When the set came, by the monotonic clock. */
+  /** When the set came, by the monotonic clock; 0: never. */
   private setAtNs: i64 = 0;
   private usableUntilNs: i64 = 0;
   private refreshAtMs: i64 = 0;
@@ -125,6 +125,7 @@ export class KeySet extends HttpCallback {
     for (let i = 0; i < running.length; i++) {
       const other = running[i];
       if (!other.source.equals(this.source) || other.algorithm != this.algorithm) continue;
+      if (other.setAtNs == 0) continue; // it has none: by a clock that counts from the start of the machine, 0 may be of late
       for (let k = 0; k < other.keys.length; k++) this.keys.push(new Key(other.keys[k].id, other.keys[k].publicKey));
       this.digest = other.digest;
       this.fetchedAtMs = other.fetchedAtMs;

@@ -430,6 +430,17 @@ describe("a new configuration", () => {
     expect(outcome(call(proxy))).toBe("keys_unavailable");
   });
 
+  test("that comes before the first set begins without one, also on a machine that has just started", async () => {
+    const proxy = await startValidator(checking());
+    answerKeys(proxy, "", "500");
+    reconfigure(proxy, checking({ clockSkewSec: 30 }));
+    const stream = call(proxy);
+    expect(outcome(stream)).toBe("held");
+    proxy.advance(20);
+    answerKeys(proxy, "", "500");
+    expect(outcome(stream)).toBe("keys_unavailable");
+  });
+
   test("with another source begins without", async () => {
     const proxy = await warm();
     const { google: before } = checking().validators ?? {};
