@@ -42,6 +42,8 @@ const REFRESH_FLOOR_MS: i64 = 1_000;
 const REFUSED_PAUSE_MS: i64 = 30_000;
 /** After so many in a row, the record is taken for one that another plugin keeps writing, and this worker goes on alone. */
 const MAX_LOST_WRITES: i32 = 3;
+/** For so long a record that says "not now" is believed; then this worker asks once, whoever keeps writing that. */
+const MAX_TRUST_MS: i64 = 60_000;
 /** How much longer than the call itself a lease lasts: after that its holder is taken for dead. */
 const LEASE_SLACK_MS: i64 = 1_000;
 
@@ -71,6 +73,8 @@ export class Token {
   private expiresSec: i64 = 0;
   /** By the monotonic clock, so that a wall clock stepping back does not prolong a token. */
   private usableUntilNs: i64 = 0;
+  /** As `usableUntilNs` was at first: what shared data still has of the token ends then too. */
+  private endsNs: i64 = 0;
   private refreshAtMs: i64 = 0;
   private retryAtMs: i64 = 0;
   private fetch: Fetch;
@@ -81,6 +85,8 @@ export class Token {
   private failures: i32 = 0;
   /** Leases in a row that somebody else wrote over while this VM took them. */
   private lostWrites: i32 = 0;
+  /** Since when a token has been wanted without a fetch from here; 0: it is not. */
+  private wantedSinceMs: i64 = 0;
   private waiters: WaitList = new WaitList();
 
   constructor(
@@ -124,6 +130,7 @@ export class Token {
     this.followWallClock(nowNs);
     const nowMs = nowNs / NS_PER_MS;
     const wanted = this.waiters.size > 0 || !this.isUsable(nowNs) || nowMs >= this.refreshAtMs;
+    if (!wanted) this.wantedSinceMs = 0;
     if (wanted && !this.fetching && nowMs >= this.retryAtMs) this.obtain();
     // Whatever happens to the worker that fetches, nobody waits for ever.
     const patienceNs = (this.identity.timeoutMs + 2 * LEASE_SLACK_MS) * NS_PER_MS;
@@ -147,6 +154,7 @@ export class Token {
     const isShared = record.read(this.key);
     // The clock is read behind the record: a lease that another worker has just taken would seem further ahead than any can be.
     const nowNs = monotonicNs();
+    if (this.wantedSinceMs == 0) this.wantedSinceMs = nowNs / NS_PER_MS;
     // Where the host cannot say what is shared, this worker goes on alone.
     if (isShared && this.isAnswered(nowNs)) {
       this.lostWrites = 0;
@@ -154,6 +162,7 @@ export class Token {
     }
     if (!this.fetch.isPossible() || (isShared && !this.takeLease(nowNs / NS_PER_MS))) return;
     this.lostWrites = 0;
+    this.wantedSinceMs = 0;
     this.fetching = true;
     const problem = this.fetch.start(this, nowNs);
     if (problem !== null) this.onFetched(problem, record.token);
@@ -167,6 +176,7 @@ export class Token {
       this.settle(true, i64.MAX_VALUE);
       if (nowMs < this.refreshAtMs) return true;
     }
+    if (nowMs - this.wantedSinceMs > MAX_TRUST_MS) return false;
     if (isAhead(record.retryAtMs, nowMs, REFUSED_PAUSE_MS)) {
       this.retryAtMs = record.retryAtMs;
       this.settle(false, i64.MAX_VALUE);
@@ -207,7 +217,7 @@ export class Token {
     const nowNs = monotonicNs();
     this.fetching = false;
     if (result !== FETCHED) return this.fail(result, nowNs);
-    if (!this.adopt(token, nowNs)) return this.fail(BAD_TOKEN, nowNs);
+    if (!this.adopt(token, nowNs, i64.MAX_VALUE)) return this.fail(BAD_TOKEN, nowNs);
     countTokenFetch(this.identity.hop, FETCHED);
     this.retryAtMs = 0;
     this.failures = 0;
@@ -234,20 +244,25 @@ export class Token {
   }
 
   private takeFromRecord(nowNs: i64): void {
-    if (record.token.length > 0) this.adopt(record.token, nowNs);
+    if (record.token.length > 0) this.adopt(record.token, nowNs, this.endsNs);
   }
 
-  /** Makes `token` the current one if it is for our audience and lasts longer than what there is. False: it is no use. */
-  private adopt(token: Bytes, nowNs: i64): bool {
+  /**
+   * Makes `token` the current one if it is for our audience and lasts longer than what there is. False: it is no use. If it is no
+   * newer than the last one, it lasts until `limitNs` at most, so that a wall clock that stepped back does not revive it.
+   */
+  private adopt(token: Bytes, nowNs: i64, limitNs: i64): bool {
     const expiresSec = expiryOf(token, this.audience);
     if (expiresSec < 0 || expiresSec - wallNs() / NS_PER_SEC > MAX_LIFE_SEC) return false;
-    const untilNs = this.usableUntil(expiresSec, nowNs);
+    let untilNs = this.usableUntil(expiresSec, nowNs);
+    if (expiresSec <= this.expiresSec) untilNs = min(untilNs, limitNs);
     if (untilNs <= nowNs) return false;
     if (this.isUsable(nowNs) && expiresSec <= this.expiresSec) return true;
     this.header = new Writer(BEARER.length + token.length).append(BEARER).append(token);
     collectLater();
     this.expiresSec = expiresSec;
     this.usableUntilNs = untilNs;
+    this.endsNs = untilNs;
     this.refreshAtMs = this.refreshTime(untilNs + MARGIN_NS, nowNs);
     remember(this.header, untilNs + MARGIN_NS, nowNs);
     return true;

@@ -131,6 +131,27 @@ describe("a record that another plugin wrote", () => {
   });
 });
 
+describe("a record that another plugin keeps writing, in our form", () => {
+  const rows: [string, (nowMs: number) => Buffer][] = [
+    ["a retry is always ahead", (nowMs) => record({ retryAtMs: nowMs + 29_000 })],
+    ["somebody always fetches", (nowMs) => record({ leaseUntilMs: nowMs + 2900 })],
+  ];
+
+  test.each(rows)("that %s: this one asks all the same, though seldom", async (_name, value) => {
+    const proxy = await startFilter(pluginConfig(), { workers: 4 });
+    let calls = 0;
+    for (let past = 0; past < 300_000; past += 100) {
+      proxy.sharedData.set(KEY, value(proxy.clock.monotonicMs));
+      proxy.advance(100);
+      calls += proxy.calls.length;
+      for (const call of proxy.calls) call.fail();
+    }
+    expect(calls).toBeGreaterThan(0);
+    expect(calls).toBeLessThan(5 * 10);
+    expectNoTrap(proxy);
+  });
+});
+
 describe("workers that meet at the record", () => {
   /** Right after the next read of the record, somebody else writes it. */
   function afterNextRead(proxy: Emulator, write: () => void): void {

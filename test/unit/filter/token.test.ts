@@ -266,6 +266,28 @@ describe("a step of the wall clock", () => {
     expect(first).toBeLessThanOrEqual(3_372_000);
   });
 
+  test("back: the token is not used past its expiry, though the workers still share it", async () => {
+    const proxy = await warmFilter(pluginConfig(), { workers: 2 });
+    const token = authorizationOf(proxy);
+    proxy.stepWall(-600_000);
+    callTimes(proxy, HOUR_MS - 60_000, (p) => p.calls.forEach((call) => call.fail()), 1000);
+    expect(authorizationOf(proxy)).toBe(token);
+    callTimes(proxy, 60_000, (p) => p.calls.forEach((call) => call.fail()), 1000);
+    for (const worker of [0, 1]) expect(authorizationOf(proxy, worker)).not.toMatch(/^Bearer /);
+  });
+
+  test("ahead and back again: the token that the source still hands out is used", async () => {
+    const proxy = await warmFilter();
+    const token = authorizationOf(proxy)?.slice("Bearer ".length) ?? "";
+    const again = (p: Emulator): void => p.calls.forEach((call) => call.respond(FROM_METADATA, token));
+    proxy.stepWall(HOUR_MS);
+    callTimes(proxy, 10_000, again, 1000);
+    expect(authorizationOf(proxy)).not.toMatch(/^Bearer /);
+    proxy.stepWall(-HOUR_MS);
+    callTimes(proxy, 10_000, again, 1000);
+    expect(authorizationOf(proxy)).toBe(`Bearer ${token}`);
+  });
+
   test("far ahead: the token is dropped within a tick", async () => {
     const proxy = await warmFilter();
     const token = authorizationOf(proxy);
