@@ -4,6 +4,9 @@ import type { JSONWebKeySet } from "jose";
 
 import { requestUrl, startHttpServer, type LocalServer, type TlsIdentity } from "./server.js";
 
+/** Where Google has its keys. */
+export const JWKS_PATH = "/oauth2/v3/certs";
+
 /** Google's varies between about five and seven hours. */
 const MAX_AGE_SEC = 21_600;
 

@@ -83,6 +83,33 @@ describe("hopgate trace", () => {
     expect(stdout).toMatch(/^agents self /m);
   });
 
+  it("sends the headers of a file, and shows them nowhere", async () => {
+    const service = await serve();
+    const headers = folder.write(
+      "caller.headers",
+      "Authorization: Bearer c2VjcmV0\nx-caller: eyJhbGciOiJub25lIn0.e30.\n",
+    );
+    const har = join(folder.path, "trace.har");
+    for (const output of ["text", "json"]) {
+      const { code, stdout, stderr } = await hopgate(
+        "trace",
+        service.url,
+        "-H",
+        `@${headers}`,
+        "--har",
+        har,
+        "-o",
+        output,
+      );
+      expect(code).toBe(0);
+      expect(stdout + stderr + readFileSync(har, "utf8")).not.toMatch(/c2VjcmV0|eyJ/);
+    }
+    expect(service.requests[0]?.headers).toMatchObject({
+      authorization: "Bearer c2VjcmV0",
+      "x-caller": "eyJhbGciOiJub25lIn0.e30.",
+    });
+  });
+
   it("gives the same as JSON", async () => {
     const { url } = await serve();
     const report = await hopgateJson<Report>("trace", `${url}?key=c2VjcmV0`, "-n", "3", "--key", "k");

@@ -2,11 +2,10 @@ import { createLocalJWKSet, decodeProtectedHeader, jwtVerify, type JSONWebKeySet
 import { describe, expect, it } from "vitest";
 
 import { createCertificateAuthority } from "../../../shim/local/ca.js";
-import { startJwks } from "../../../shim/local/jwks.js";
+import { JWKS_PATH, startJwks } from "../../../shim/local/jwks.js";
 import { createKeySet } from "../../../shim/local/keys.js";
 import { closedAfterEach, send } from "./support.js";
 
-const JWKS_PATH = "/oauth2/v3/certs";
 const keep = closedAfterEach();
 
 describe("the key set", () => {
