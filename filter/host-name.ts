@@ -63,9 +63,9 @@ function isPort(authority: Bytes, start: i32): bool {
   return port >= 1 && port <= 65535;
 }
 
-/** What a host name may hold here. Underscores occur in practice; bytes beyond ASCII match nothing that is configured. */
+/** What a host name may hold here. Underscores occur in practice; of bytes beyond ASCII some readers make dots (UTS 46). */
 function isHostByte(byte: i32): bool {
-  return isNameByte(byte) || byte == Ascii.Dot || byte == Ascii.Underscore || byte >= 0x80;
+  return isNameByte(byte) || byte == Ascii.Dot || byte == Ascii.Underscore;
 }
 
 function isHexadecimal(byte: i32): bool {

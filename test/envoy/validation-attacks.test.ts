@@ -118,6 +118,9 @@ describe.skipIf(envoyPath === "")("attacks on a validator in a real Envoy", () =
       [`kb%2eexample.internal`, "400 host_invalid"],
       [`[${KB}]`, "400 host_invalid"],
       ["[fe80::1%25eth0]", "400 host_invalid"],
+      // Beyond ASCII, as Envoy sees it; an ideographic full stop is a dot to some.
+      ["a\xe3\x80\x82wild.example.internal", "400"],
+      ["\xe9.wild.example.internal", "400"],
     ])("%s: %s", async (host, expected) => {
       expect(await outcome(hop, { host })).toBe(expected);
     });

@@ -85,7 +85,9 @@ describe.skipIf(envoyPath === "")("a waypoint that checks its callers", () => {
       const authorization = await bearerFor(`https://${service}`);
       for (const host of HOSTS) {
         const { status, headers } = await ask(service, { host, authorization });
-        expect([status, headers["x-hopgate-error"]], `${host} at ${service}`).toEqual([401, "token_audience"]);
+        // The metadata server has given the waypoint the same one: it is then taken for its own, and off.
+        expect(headers["x-hopgate-error"], `${host} at ${service}`).toMatch(/^token_(audience|missing)$/);
+        expect(status).toBe(401);
       }
     }
   });

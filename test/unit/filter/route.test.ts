@@ -115,6 +115,8 @@ describe("by host", () => {
     "a.example\\",
     "a\0.example",
     "a\t.example",
+    "\xe9.a.example",
+    "b\xe3\x80\x82a.example",
     'a"b.example',
     `[${"1:".repeat(23)}1]`,
   ])("%j is refused", async (authority) => {
