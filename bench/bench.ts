@@ -203,7 +203,7 @@ async function builtPeer({ env, only, onProgress }: BenchRun): Promise<RustPeer>
 
 async function chosenVariants(run: BenchRun, rust: RustPeer, { keys }: Surroundings): Promise<readonly Variant[]> {
   const emptyPath = packagePath("build", "bench", "empty.wasm");
-  if (!existsSync(emptyPath)) throw new Failure(`${emptyPath} is missing.`, { fix: "Build it: npm run build" });
+  if (!existsSync(emptyPath)) throw new Failure(`${emptyPath} is missing.`, { fix: "Build it: npm run build:peers" });
   const variants = allVariants({
     hopgatePath: wasmPath(),
     emptyPath,

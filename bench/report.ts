@@ -101,7 +101,7 @@ export function validationRatio(results: readonly CpuResult[]): readonly Ratio[]
   const added = whole.map((cost, round) => cost - (routing[round] ?? NaN));
   return [
     {
-      variant: "hopgate-validate-seen less hopgate-route",
+      variant: "hopgate-validation",
       to: "jwt-authn-cache",
       added_ratio: estimateRatio(added, native),
     },

@@ -30,7 +30,9 @@ describe.skipIf(envoyPath === "")("the published package", { timeout: 180_000 },
     const files = listing.trim().split("\n");
     expect(files).toContain("package/build/hopgate.wasm");
     expect(files).toContain("package/manifests/examples/hopgate.yaml");
-    expect(files.filter((file) => /\/(test|filter|bench)\/|\.ts$/.test(file))).toEqual([]);
+    expect(files).toContain("package/build/bench/host-calls.wasm");
+    expect(files).toContain("package/bench/peers/rust/Cargo.toml");
+    expect(files.filter((file) => /package\/(test|filter)\/|\.ts$|\/target\//.test(file))).toEqual([]);
 
     writeFileSync(join(dir, "package.json"), '{ "private": true }');
     await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(dir, tarball)], { cwd: dir });
