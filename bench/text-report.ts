@@ -72,6 +72,7 @@ function drawMemory(results: Report["memory"]): string {
     mebibytes(result.envoy_end_bytes),
     kibibytes(result.vm_start_bytes),
     kibibytes(result.vm_end_bytes),
+    result.vm_growth_bytes_per_request?.toFixed(2) ?? "-",
   ]);
   const requests = (results[0]?.requests ?? 0).toLocaleString("en");
   const heading = [
@@ -82,6 +83,7 @@ function drawMemory(results: Report["memory"]): string {
     `after ${requests}`,
     "VM KiB",
     "after",
+    "grown, bytes a request",
   ];
   return table([heading, ...rows], "right");
 }
