@@ -74,6 +74,7 @@ const REQUESTS: readonly string[] = [
   "GET / HTTP/1.1\r\nhost: a,b",
   `GET /healthz?full HTTP/1.1\r\nhost: ${LLM}\r\nx-hopgate-backend: forged`,
   `GET / HTTP/1.1\r\nhost: ${LLM}\r\nx-hopgate-backend: forged\r\nx-hopgate-caller: forged\r\nx-hopgate-other: 1`,
+  `GET / HTTP/1.1\r\nhost: ${LLM}\r\nx_hopgate_caller: forged\r\nx-hopgate_other: 1\r\nx-other: 1`,
   `GET / HTTP/1.1\r\nhost: ${LLM}\r\nx-hopgate-path: front,middle`,
   `GET / HTTP/1.1\r\nhost: ${LLM}\r\nx-hopgate-path: 1,2,3,4,5,6,7,8`,
   `GET / HTTP/1.1\r\nhost: ${LLM}\r\nx-hopgate-trace: ${KEY}`,

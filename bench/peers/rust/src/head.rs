@@ -10,11 +10,18 @@ pub struct Head<'a> {
     pub trace: &'a [u8],
     pub has_authorization: bool,
     pub has_serverless_authorization: bool,
-    /// A header came whose name begins with `x-hopgate-`.
+    /// A header came whose name looks like one of ours.
     pub has_own: bool,
 }
 
-pub const OWN_PREFIX: &str = "x-hopgate-";
+const OWN_PREFIX: &[u8] = b"x-hopgate-";
+
+/// Whether `name` begins with `x-hopgate-`, or with underscores in the place of hyphens.
+pub fn looks_own(name: &str) -> bool {
+    let name = name.as_bytes();
+    name.len() >= OWN_PREFIX.len()
+        && name.iter().zip(OWN_PREFIX).all(|(byte, own)| byte == own || (*byte == b'_' && *own == b'-'))
+}
 
 impl<'a> Head<'a> {
     pub fn read(headers: &'a [(String, Vec<u8>)]) -> Head<'a> {
@@ -27,7 +34,7 @@ impl<'a> Head<'a> {
                 "upgrade" => head.upgrade = value,
                 "authorization" => head.has_authorization = true,
                 "x-serverless-authorization" => head.has_serverless_authorization = true,
-                other if other.starts_with(OWN_PREFIX) => {
+                other if looks_own(other) => {
                     head.has_own = true;
                     match other {
                         "x-hopgate-path" => head.stamps = value,

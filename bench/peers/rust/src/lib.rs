@@ -3,7 +3,7 @@
 //! same metrics (a test holds the two side by side).
 //!
 //! What it leaves out is not on the path that is measured, and a configuration that asks for it is refused: validation of callers, splits, sticky
-//! sessions, waypoints (`match: service`). A request that comes before its token is refused, not held; workers fetch each for itself.
+//! sessions, waypoints (`match: service`). It does not look for its own tokens among what callers send. A request that comes before its token is refused, not held; workers fetch each for itself.
 
 mod config;
 mod head;

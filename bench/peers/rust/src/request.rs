@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::config::{Config, Expose};
-use crate::head::{Head, OWN_PREFIX};
+use crate::head::{looks_own, Head};
 use crate::host_name;
 use crate::metrics::Outcome;
 use crate::timing;
@@ -42,8 +42,11 @@ impl Request {
 
     fn sanitise(&self, headers: &[(String, Vec<u8>)]) {
         for (name, _) in headers {
-            let taken = name == "x-hopgate-backend" || name == "x-hopgate-caller";
-            if taken || (self.config.edge && name.starts_with(OWN_PREFIX)) {
+            if !looks_own(name) {
+                continue;
+            }
+            let forged = name == "x-hopgate-backend" || name == "x-hopgate-caller" || name.contains('_');
+            if forged || self.config.edge {
                 self.set_http_request_header(name, None);
             }
         }
