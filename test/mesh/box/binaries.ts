@@ -22,9 +22,10 @@ const PROGRAMS = {
 
 export type ProgramName = keyof typeof PROGRAMS;
 
-/** Kubernetes takes its version from the linker; 1.36.3 is what go/go.mod has of it. */
+/** Both take their versions from the linker; these are what go/go.mod has of them. */
 const LINKER_FLAGS = [
   "-s -w",
+  "-X istio.io/istio/pkg/version.buildVersion=1.31.0",
   "-X k8s.io/component-base/version.gitVersion=v1.36.3",
   "-X k8s.io/component-base/version.gitMajor=1",
   "-X k8s.io/component-base/version.gitMinor=36",

@@ -1,18 +1,16 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { UsageError } from "../../../shim/errors.js";
-import { listen, type LocalServer } from "../../../shim/local/server.js";
 import { processIo } from "../../../shim/output/io.js";
 import { progress } from "../../../shim/output/progress.js";
 import { table } from "../../../shim/output/table.js";
 import { exitCodeOf } from "../../../shim/run.js";
 import { Box, locatePrograms } from "./box.js";
-import { startGoogle } from "./google.js";
+import { startDemonstration, startEcho } from "./demonstration.js";
 import { until } from "./part.js";
 import { runningBoxes, type State, STATE_FILE } from "./state.js";
 
@@ -68,7 +66,7 @@ async function up(): Promise<number> {
   step("starting the registry");
   const [box, echo] = [await Box.open(programs), await startEcho()];
   try {
-    const state = await fill(box, echo, step);
+    const state = await startDemonstration(box, echo, step);
     steps.done();
     await writeFile(join(box.workDir, STATE_FILE), JSON.stringify(state));
     io.stdout.write(`${drawn(state)}\n\nRunning. Ctrl-C, or npm run mesh -- down, ends it and removes everything.\n`);
@@ -80,46 +78,12 @@ async function up(): Promise<number> {
   }
 }
 
-/** A service that says what it saw of a request. */
-function startEcho(): Promise<LocalServer> {
-  const server = createServer(({ method, url, rawHeaders }, response) => {
-    response.writeHead(200, { "content-type": "application/json" });
-    response.end(`${JSON.stringify({ method, url, rawHeaders }, null, 2)}\n`);
-  });
-  return listen(server, "http");
-}
-
-/** One of each kind of proxy, and a service behind them. */
-async function fill(box: Box, echo: LocalServer, step: (text: string) => void): Promise<State> {
-  step("starting Kubernetes and Istio");
-  const mesh = await box.startMesh("mesh");
-  step("starting the services");
-  await startGoogle(box.outside);
-  await mesh.startService({ name: "echo", namespace: "demo", port: 80, servers: [echo] });
-  step("starting the proxies");
-  const labels = { istio: "ingressgateway" };
-  const proxies = await Promise.all([
-    mesh.startProxy({ kind: "gateway", name: "ingress", namespace: "istio-ingress", labels }),
-    mesh.startProxy({ kind: "gatewayApi", name: "gateway", namespace: "istio-ingress" }),
-    mesh.startProxy({ kind: "waypoint", name: "waypoint", namespace: "demo" }),
-  ]);
-  return {
-    pid: process.pid,
-    work_dir: box.workDir,
-    started_at: new Date().toISOString(),
-    kubeconfig: mesh.cluster.kubeconfigPath,
-    registry: box.registry.host,
-    programs: dirname(box.programs.binaries.path("kubectl")),
-    proxies: proxies.map(({ kind, name, namespace, url }) => ({ kind, name, namespace, url })),
-  };
-}
-
-function drawn({ kubeconfig, registry, programs, proxies }: State): string {
+function drawn({ pid, kubeconfig, registry, programs, proxies }: State): string {
   const rows = proxies.map(({ kind, name, namespace, url }) => [kind, namespace, name, url]);
   return [
     table([["PROXY", "NAMESPACE", "NAME", "URL"], ...rows]),
     "",
-    `registry  ${registry}`,
+    `registry ${registry}, process ${String(pid)}`,
     "",
     "For kubectl, istioctl and crane:",
     `  export KUBECONFIG=${kubeconfig}`,
