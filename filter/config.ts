@@ -18,7 +18,7 @@ import { Algorithm } from "./algorithm";
 import { Rules } from "./claims";
 import { KeySet, KeySource } from "./key-set";
 import { NameTable } from "./name-table";
-import { AUTHORIZATION, SERVERLESS_AUTHORIZATION } from "./names";
+import { AUTHORIZATION, OWN_PREFIX, SERVERLESS_AUTHORIZATION } from "./names";
 import { knowsTheAnswer } from "./signature";
 import { Token } from "./token";
 import { Validator } from "./validator";
@@ -350,6 +350,8 @@ function validatorOf(section: Section, validators: NameTable<Validator>): Valida
 /** The name of the header that carries a token. The two of HTTP and Cloud Run are told by identity: in them `Bearer` comes first. */
 function carrierName(section: Section): Bytes {
   const name = section.headerName(Bytes.of("header"));
+  if (name.startsWith(OWN_PREFIX))
+    report(section.pathOf(Bytes.of("header")), Bytes.of("must not begin with x-hopgate-"));
   if (name.equals(AUTHORIZATION)) return AUTHORIZATION;
   return name.equals(SERVERLESS_AUTHORIZATION) ? SERVERLESS_AUTHORIZATION : name;
 }

@@ -39,7 +39,7 @@ export class Hop extends RootContext {
     const nowNs = monotonicNs();
     for (let i = 0; i < config.tokens.length; i++) config.tokens[i].tick(nowNs);
     for (let i = 0; i < config.keySets.length; i++) config.keySets[i].tick(nowNs);
-    if (config.identity.waiting == 0) requests.calm();
+    if (config.identity.waiting == 0 && config.identity.waitingForKeys == 0) requests.calm();
   }
 
   /** At the first tick, which comes only where the configuration really runs, and never in a VM that is thrown away. */

@@ -27,6 +27,8 @@ export class Identity {
   maxWaiters: i32 = 1000;
   /** Requests held now, for all audiences. */
   waiting: i32 = 0;
+  /** Requests held now for the keys of validators. Not among the others: whoever has no token must not take their places. */
+  waitingForKeys: i32 = 0;
   /** Mode impersonate: what the IAM Credentials API is asked with. */
   readonly accessToken: AccessToken = new AccessToken();
 

@@ -173,10 +173,10 @@ export class KeySet extends HttpCallback {
    */
   hold(waiter: Waiter, nowNs: i64): bool {
     const identity = this.identity;
-    if (identity.waiting >= identity.maxWaiters || !this.isWorthWaiting(nowNs)) return false;
+    if (identity.waitingForKeys >= identity.maxWaiters || !this.isWorthWaiting(nowNs)) return false;
     waiter.heldSinceNs = nowNs;
     this.waiters.add(waiter);
-    identity.waiting += 1;
+    identity.waitingForKeys += 1;
     return true;
   }
 
@@ -303,7 +303,7 @@ export class KeySet extends HttpCallback {
   /** Lets everybody who has waited since `sinceNs` or longer look again. */
   private settle(sinceNs: i64): void {
     for (let waiter = this.waiters.takeSince(sinceNs); waiter !== null; waiter = this.waiters.takeSince(sinceNs)) {
-      this.identity.waiting -= 1;
+      this.identity.waitingForKeys -= 1;
       waiter.onSettled(true);
     }
   }

@@ -11,7 +11,7 @@ import { Bytes, read64 } from "./host/bytes";
 /** Bytes that a token is known by, all of its signature. */
 const TAIL: i32 = 16;
 /** Two for each audience while one is refreshed. Beyond, the oldest are forgotten. */
-const MAX_TOKENS: i32 = 8192;
+const MAX_TOKENS: u32 = 8192;
 /** Beyond their expiry, for a wall clock that was wrong when that was reckoned. */
 const KEPT_NS: i64 = 600_000_000_000;
 
@@ -25,7 +25,14 @@ class OwnToken {
 }
 
 const tokens: OwnToken[] = [];
-let oldest: i32 = 0;
+let oldest: u32 = 0;
+
+/**
+ * A bit for each token that is known. Nearly every credential is not ours, and the bit says so at once, however many tokens
+ * there are; only where it is set are they looked through.
+ */
+const BITS: u32 = 1 << 16;
+const marks = new StaticArray<u64>(<i32>(BITS / 64));
 
 /** `header` (`Bearer TOKEN`) will be put on requests, and is good until `untilNs`. */
 export function remember(header: Bytes, untilNs: i64, nowNs: i64): void {
@@ -37,14 +44,31 @@ export function remember(header: Bytes, untilNs: i64, nowNs: i64): void {
     if (token.first == first && token.second == second) return;
     if (token.untilNs + KEPT_NS < nowNs) expired = token;
   }
-  if (expired === null && tokens.length < MAX_TOKENS) {
+  if (expired === null && <u32>tokens.length < MAX_TOKENS) {
     tokens.push(new OwnToken(first, second, untilNs));
+    mark(second);
     return;
   }
-  const place = expired === null ? tokens[oldest++ % MAX_TOKENS] : expired;
+  const place = expired === null ? tokens[<i32>(oldest++ % MAX_TOKENS)] : expired;
   place.first = first;
   place.second = second;
   place.untilNs = untilNs;
+  marks.fill(0); // what has gone must not leave its mark
+  for (let i = 0; i < tokens.length; i++) mark(tokens[i].second);
+}
+
+function bitOf(tail: i64): u32 {
+  return <u32>((<u64>tail * 0x9e37_79b9_7f4a_7c15) >> 48);
+}
+
+function mark(tail: i64): void {
+  const bit = bitOf(tail);
+  marks[<i32>(bit >> 6)] |= (<u64>1) << (bit & 63);
+}
+
+function isMarked(tail: i64): bool {
+  const bit = bitOf(tail);
+  return ((marks[<i32>(bit >> 6)] >> (bit & 63)) & 1) != 0;
 }
 
 /** Whether `header` is the value of a credential that this VM has put on a request. */
@@ -52,6 +76,7 @@ export function isOwn(header: Bytes): bool {
   if (header.length < TAIL) return false;
   const first = read64(header, header.length - TAIL);
   const second = read64(header, header.length - TAIL / 2);
+  if (!isMarked(second)) return false;
   for (let i = 0; i < tokens.length; i++) {
     if (tokens[i].first == first && tokens[i].second == second) return true;
   }

@@ -304,7 +304,10 @@ export class Request extends Waiter {
   }
 
   onDelete(): void {
-    if (this.leave()) this.config.identity.waiting -= 1;
+    const identity = this.config.identity;
+    const wasHeld = this.leave();
+    if (wasHeld && this.phase == Phase.WaitingForKeys) identity.waitingForKeys -= 1;
+    else if (wasHeld) identity.waiting -= 1;
     if (this.phase != Phase.Ignored && this.phase != Phase.Headers) {
       this.backend.metrics.countRequest(this.result);
       this.backend.metrics.recordStream((monotonicNs() - this.startNs) / 1000);

@@ -11,7 +11,7 @@ describe.each(["up", "init", "check", "explain", "trace", "bench"])("the help of
       .replaceAll("\\\n", "")
       .split("\n")
       .filter((line) => line.includes(`$ hopgate ${command}`));
-    const used = lines.flatMap((line) => line.replace(/\|.*/, "").match(/(?<= )--?[a-zA-Z][a-z]*/g) ?? []);
+    const used = lines.flatMap((line) => line.replace(/\|.*/, "").match(/(?<= )--?[a-zA-Z][a-z-]*/g) ?? []);
     for (const option of used) expect(options).toMatch(new RegExp(`(^|[ ,])${option}[ ,]`, "m"));
   });
 });

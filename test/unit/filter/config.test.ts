@@ -247,6 +247,7 @@ describe("refused, naming path and reason", () => {
     [set("validators.google.issuers", []), "validators.google.issuers: must not be empty"],
     [set("validators.google.emails", "*"), "validators.google.emails: must be an array"],
     [set("validators.google.algorithm", "none"), "validators.google.algorithm: must be one of RS256, ES256"],
+    [set("validators.google.header", "X-Hopgate-Token"), "validators.google.header: must not begin with x-hopgate-"],
     [set("validators.google.header", "a b"), "validators.google.header: must be the name of a header"],
     [set("validators.google.clockSkewSec", 601), `validators.google.clockSkewSec: ${integer(0, 600)}`],
     [set("validators.google.forward", 1), "validators.google.forward: must be true or false"],

@@ -3,6 +3,7 @@ import type { Emulator } from "../../../shim/emulator/emulator.js";
 import type { Stream } from "../../../shim/emulator/stream.js";
 import {
   answerKeys,
+  base64url,
   callerToken,
   ecKey,
   google,
@@ -19,6 +20,7 @@ import {
 import {
   answered,
   expectNoTrap,
+  KB,
   LLM,
   METADATA,
   NOW_SEC,
@@ -292,8 +294,11 @@ describe("an unknown key", () => {
     const proxy = await warm(checking(), { workers: 8 });
     let fetches = 0;
     const held: Stream[] = [];
+    const [, payload = "", signature = ""] = callerToken().split(".");
     for (let i = 0; i < 3000; i++) {
-      held.push(call(proxy, { header: { kid: `made-up-${i}` } }, i % 8));
+      // The key is looked for before the signature is looked at.
+      const head = base64url(JSON.stringify({ alg: "RS256", kid: `made-up-${i}` }));
+      held.push(send(proxy, LLM, [["authorization", `Bearer ${head}.${payload}.${signature}`]], i % 8));
       if (i % 10 === 0) proxy.advance(20);
       fetches += answerKeys(proxy);
     }
@@ -370,6 +375,23 @@ describe("an unknown key", () => {
     expect(outcome(streams[1] as Stream)).toBe("token_key_unknown");
     expectNoTrap(proxy);
   });
+});
+
+test("requests that wait for keys take no place of those that wait for a token", async () => {
+  const both = validating({}, { identity: { cluster: METADATA, maxWaiters: 2 } });
+  const proxy = await startValidator({
+    ...both,
+    routes: [...both.routes, { hosts: [LLM], to: [{ backend: "kb", weight: 100 }], open: "a test" }],
+  });
+  const forKeys = [1, 2, 3].map(() => send(proxy, KB, [["authorization", `Bearer ${callerToken()}`]]));
+  expect(forKeys.map(outcome)).toEqual(["held", "held", "keys_unavailable"]);
+  const forTokens = [1, 2, 3].map(() => send(proxy, LLM));
+  expect(forTokens.map(outcome)).toEqual(["held", "held", "token_unavailable"]);
+  forKeys[0]?.abort();
+  expect(outcome(send(proxy, LLM))).toBe("token_unavailable");
+  forTokens[0]?.abort();
+  expect(outcome(send(proxy, LLM))).toBe("held");
+  expectNoTrap(proxy);
 });
 
 describe("what other plugins write about our keys", () => {
