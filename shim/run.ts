@@ -2,11 +2,20 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 
 import { parseBackends } from "./commands/backend-option.js";
 import { ConfigError } from "./config/config-error.js";
+import { DEFAULT_CONFIG } from "./commands/config-path.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
-import { CHECK_EXAMPLES, EXPLAIN_EXAMPLES, INIT_EXAMPLES, TRACE_EXAMPLES, UP_EXAMPLES } from "./commands/examples.js";
+import {
+  CHECK_EXAMPLES,
+  EXPLAIN_EXAMPLES,
+  INIT_EXAMPLES,
+  RENDER_EXAMPLES,
+  TRACE_EXAMPLES,
+  UP_EXAMPLES,
+} from "./commands/examples.js";
 import { explain, type ExplainOptions } from "./commands/explain.js";
 import { init, type InitOptions } from "./commands/init.js";
+import { render, type RenderCommandOptions } from "./commands/render.js";
 import { trace, type TraceOptions } from "./commands/trace.js";
 import { up, type UpOptions } from "./commands/up.js";
 import { Failure, UsageError } from "./errors.js";
@@ -53,7 +62,7 @@ function createProgram(invocation: Invocation): Command {
       getOutHelpWidth: () => stdout.columns ?? 100,
       getErrHelpWidth: () => stderr.columns ?? 100,
     });
-  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace]) add(program, invocation);
+  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace, addRender]) add(program, invocation);
   return program;
 }
 
@@ -157,6 +166,27 @@ function addTrace(program: Command, { io, signal, done }: Invocation): void {
     .addOption(OUTPUT)
     .addHelpText("after", TRACE_EXAMPLES)
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
+}
+
+const CONFIG = new Option("-c, --config <file>", "the hopgate.yaml").default(DEFAULT_CONFIG);
+const IMAGE = new Option("--image <reference>", "the filter's image, with its digest (default: image of the file)");
+const API = new Option("--api <resource>", "the resource that brings the filter into proxies")
+  .choices(["wasmplugin", "trafficextension"])
+  .default("wasmplugin");
+
+function addRender(program: Command, { io, done }: Invocation): void {
+  program
+    .command("render")
+    .description("print the Kubernetes resources of a hopgate.yaml")
+    .addOption(CONFIG)
+    .addOption(IMAGE)
+    .addOption(API)
+    .option("--kustomize <folder>", "write a base with an overlay for gateways and one for waypoints instead")
+    .option("--rbac", "print the least role that deploy and status need instead")
+    .option("--gcloud", "print what is to be done in Google Cloud instead, as lines for a shell")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json"]).default("yaml"))
+    .addHelpText("after", RENDER_EXAMPLES)
+    .action(async (options: RenderCommandOptions) => done(await render(options, io)));
 }
 
 function milliseconds(text: string): number {

@@ -46,3 +46,13 @@ Examples:
 The key of a hopgate.yaml (./hopgate.yaml or --config) is sent to the hosts of its routes alone. A HAR file holds no bodies, no
 values of queries, and no headers that may carry credentials. Exit 0 if every response arrived, whatever its status, and 1
 if one did not; with --fail, 1 also if a status was 400 or more.`;
+
+export const RENDER_EXAMPLES = `
+Examples:
+  $ hopgate render | kubectl diff -f -               what would change, without hopgate's help
+  $ hopgate render --kustomize deploy                deploy/base, deploy/overlays/gateway and deploy/overlays/waypoint
+  $ hopgate render --rbac | kubectl apply -f -       the role for whoever runs hopgate deploy
+  $ hopgate render --gcloud                          service accounts, invoker bindings and ingress settings, to be read
+  $ hopgate render -o json | jq -r '.items[] | .kind + " " + .metadata.name'
+
+The same file gives the same bytes. Nothing is sent anywhere.`;

@@ -1,7 +1,7 @@
 import type { Draft, Rule } from "./draft.js";
 import type { Finding, Report } from "./finding.js";
 import { backendsAreWhole, servicesAreBoundOnce } from "./rules-backends.js";
-import { hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
+import { callersAreOfWaypoints, hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
 import {
   anyCallerStandsAlone,
   edgesCheckCallers,
@@ -20,6 +20,7 @@ const RULES: readonly Rule[] = [
   hostsAreListedOnce,
   routesHaveAGateway,
   hopsAreWhole,
+  callersAreOfWaypoints,
   hopsAreDifferentProxies,
   namesAreDefined,
   everyTokenHasAHop,

@@ -4,7 +4,7 @@ import { configurationReference } from "./configuration.js";
 import { errorReference } from "./errors.js";
 
 /** The commands in the order of `hopgate --help`. */
-const COMMANDS = ["up", "envoy which", "envoy install", "init", "check", "explain", "trace"] as const;
+const COMMANDS = ["up", "envoy which", "envoy install", "init", "check", "explain", "trace", "render"] as const;
 
 /** manifests/reference.md. `errorsSource` is the text of filter/errors.ts. */
 export async function reference(errorsSource: string): Promise<string> {

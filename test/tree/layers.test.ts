@@ -15,7 +15,7 @@ describe("in shim/", () => {
     { module: "node:child_process", home: ["shim/envoy/"], what: "starts processes" },
     { module: "commander", home: ["shim/run.ts"], what: "parses the command line" },
     { module: "zod", home: ["shim/config/", "shim/local/"], what: "validates with zod" },
-    { module: "yaml", home: ["shim/config/"], what: "reads YAML" },
+    { module: "yaml", home: ["shim/config/", "shim/render/yaml"], what: "reads or writes YAML" },
     { module: "@peculiar/x509", home: ["shim/local/ca"], what: "issues certificates" },
     { module: "jose", home: ["shim/local/"], what: "signs and checks tokens" },
   ]) {
