@@ -3,18 +3,22 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { parseBackends } from "./commands/backend-option.js";
 import { ConfigError } from "./config/config-error.js";
 import { DEFAULT_CONFIG } from "./commands/config-path.js";
+import { build, type BuildOptions } from "./commands/build.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
 import {
   CHECK_EXAMPLES,
   EXPLAIN_EXAMPLES,
   INIT_EXAMPLES,
+  PUSH_EXAMPLES,
+  BUILD_EXAMPLES,
   RENDER_EXAMPLES,
   TRACE_EXAMPLES,
   UP_EXAMPLES,
 } from "./commands/examples.js";
 import { explain, type ExplainOptions } from "./commands/explain.js";
 import { init, type InitOptions } from "./commands/init.js";
+import { push, type PushOptions } from "./commands/push.js";
 import { render, type RenderCommandOptions } from "./commands/render.js";
 import { trace, type TraceOptions } from "./commands/trace.js";
 import { up, type UpOptions } from "./commands/up.js";
@@ -62,7 +66,8 @@ function createProgram(invocation: Invocation): Command {
       getOutHelpWidth: () => stdout.columns ?? 100,
       getErrHelpWidth: () => stderr.columns ?? 100,
     });
-  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace, addRender]) add(program, invocation);
+  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace, addRender, addBuild, addPush])
+    add(program, invocation);
   return program;
 }
 
@@ -187,6 +192,31 @@ function addRender(program: Command, { io, done }: Invocation): void {
     .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json"]).default("yaml"))
     .addHelpText("after", RENDER_EXAMPLES)
     .action(async (options: RenderCommandOptions) => done(await render(options, io)));
+}
+
+function addBuild(program: Command, { io, done }: Invocation): void {
+  program
+    .command("build")
+    .description("compile the filter, and say what its images will be")
+    .addOption(OUTPUT)
+    .addHelpText("after", BUILD_EXAMPLES)
+    .action(async (options: BuildOptions) => done(await build(options, io)));
+}
+
+function addPush(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("push")
+    .description("push the filter to an OCI registry, and print the reference to deploy")
+    .argument("<reference>", "REGISTRY/REPOSITORY[:TAG]; the tag defaults to the version")
+    .addOption(
+      new Option("--shape <shape>", "compat: an image with one tar layer; artifact: the module itself as a layer")
+        .choices(["compat", "artifact"])
+        .default("compat"),
+    )
+    .option("--module <file>", "the module (default: the one that was built)")
+    .addOption(OUTPUT)
+    .addHelpText("after", PUSH_EXAMPLES)
+    .action(async (reference: string, options: PushOptions) => done(await push(reference, options, io, signal)));
 }
 
 function milliseconds(text: string): number {

@@ -56,3 +56,20 @@ Examples:
   $ hopgate render -o json | jq -r '.items[] | .kind + " " + .metadata.name'
 
 The same file gives the same bytes. Nothing is sent anywhere.`;
+
+export const BUILD_EXAMPLES = `
+Examples:
+  $ hopgate build                              build/hopgate.wasm, the name of the build, and the digests of its images
+  $ hopgate build -o json | jq -r .compat_digest
+
+The same sources give the same bytes, and the same digests on every machine. It needs the AssemblyScript compiler, which
+npm ci installs in a clone of the repository; the published package carries the module.`;
+
+export const PUSH_EXAMPLES = `
+Examples:
+  $ hopgate push ghcr.io/me/hopgate            prints ghcr.io/me/hopgate@sha256:...: write it as image: in hopgate.yaml
+  $ hopgate push ghcr.io/me/hopgate:v1 --shape artifact
+  $ hopgate deploy --image "$(hopgate push ghcr.io/me/hopgate)"
+
+Istio takes both shapes. Credentials come from docker login and its credential helpers (DOCKER_CONFIG, else ~/.docker). Plain
+HTTP is spoken to loopback alone. What was pushed is pulled back by its digest, and compared.`;

@@ -4,7 +4,18 @@ import { configurationReference } from "./configuration.js";
 import { errorReference } from "./errors.js";
 
 /** The commands in the order of `hopgate --help`. */
-const COMMANDS = ["up", "envoy which", "envoy install", "init", "check", "explain", "trace", "render"] as const;
+const COMMANDS = [
+  "up",
+  "envoy which",
+  "envoy install",
+  "init",
+  "check",
+  "explain",
+  "trace",
+  "render",
+  "build",
+  "push",
+] as const;
 
 /** manifests/reference.md. `errorsSource` is the text of filter/errors.ts. */
 export async function reference(errorsSource: string): Promise<string> {
@@ -39,7 +50,7 @@ ${errorReference(errorsSource)}
 ## Metrics of the filter
 
 In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="kb",result="ok"}\`. On a proxy of Istio's this needs
-\`extraStatTags: [hop, backend, result, config]\`; without it, the labels are part of the name. Histograms are in microseconds.
+\`extraStatTags: [hop, backend, result, config, module]\`; without it, the labels are part of the name. Histograms are in microseconds.
 
 | metric | labels | is |
 | --- | --- | --- |
@@ -51,7 +62,7 @@ In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="
 | \`hopgate_stream_us\` | hop, backend | request headers in to the end of the stream |
 | \`hopgate_token_fetches\` | hop, result | fetches of tokens, by how they ended |
 | \`hopgate_token_waits\` | hop, result | requests that were held: \`released\` or \`refused\` |
-| \`hopgate_config\` | hop, config | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint |
+| \`hopgate_config\` | hop, config, module | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint, in the build with this name |
 
 ## Headers of the filter
 

@@ -1,10 +1,8 @@
 import type { GatewayHop, Mesh, WaypointHop } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
+import { STAT_TAGS } from "../stat-tags.js";
 import { metadataOf } from "./labels.js";
 import type { Resource } from "./resource.js";
-
-/** The labels of our metrics, without which Istio's proxies leave them in the names. */
-export const STAT_TAGS = ["hop", "backend", "result", "config", "module"];
 
 /** For the Pods of a gateway: read when a proxy starts. */
 export const STAT_TAGS_ANNOTATION = { "sidecar.istio.io/extraStatTags": STAT_TAGS.join(",") };
