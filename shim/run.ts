@@ -1,6 +1,7 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 import { parseBackends } from "./commands/backend-option.js";
+import { completion, type CompletionCommand, type Shell, SHELLS } from "./commands/completion.js";
 import { ConfigError } from "./config/config-error.js";
 import { DEFAULT_CONFIG } from "./commands/config-path.js";
 import { build, type BuildOptions } from "./commands/build.js";
@@ -10,6 +11,7 @@ import {
   CHECK_EXAMPLES,
   EXPLAIN_EXAMPLES,
   INIT_EXAMPLES,
+  COMPLETION_EXAMPLES,
   PUSH_EXAMPLES,
   BUILD_EXAMPLES,
   RENDER_EXAMPLES,
@@ -66,7 +68,18 @@ function createProgram(invocation: Invocation): Command {
       getOutHelpWidth: () => stdout.columns ?? 100,
       getErrHelpWidth: () => stderr.columns ?? 100,
     });
-  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace, addRender, addBuild, addPush])
+  for (const add of [
+    addUp,
+    addEnvoy,
+    addInit,
+    addCheck,
+    addExplain,
+    addTrace,
+    addRender,
+    addBuild,
+    addPush,
+    addCompletion,
+  ])
     add(program, invocation);
   return program;
 }
@@ -194,6 +207,8 @@ function addRender(program: Command, { io, done }: Invocation): void {
     .action(async (options: RenderCommandOptions) => done(await render(options, io)));
 }
 
+const PLAIN_HTTP = new Option("--plain-http", "speak HTTP to the registry; without credentials");
+
 function addBuild(program: Command, { io, done }: Invocation): void {
   program
     .command("build")
@@ -214,9 +229,34 @@ function addPush(program: Command, { io, signal, done }: Invocation): void {
         .default("compat"),
     )
     .option("--module <file>", "the module (default: the one that was built)")
+    .addOption(PLAIN_HTTP)
     .addOption(OUTPUT)
     .addHelpText("after", PUSH_EXAMPLES)
     .action(async (reference: string, options: PushOptions) => done(await push(reference, options, io, signal)));
+}
+
+function addCompletion(program: Command, { io, done }: Invocation): void {
+  program
+    .command("completion")
+    .description("print the completion of this command for a shell")
+    .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
+    .addHelpText("after", COMPLETION_EXAMPLES)
+    .action((shell: Shell) => done(completion(shell, completable(program), io)));
+}
+
+function completable(command: Command): CompletionCommand {
+  const help = command.createHelp();
+  return {
+    name: command.name(),
+    options: help.visibleOptions(command).map((option) => ({
+      flags: [option.short, option.long].filter((flag) => flag !== undefined && flag !== null),
+      description: option.description,
+      takesValue: option.required || option.optional,
+      choices: option.argChoices ?? [],
+    })),
+    words: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
+    commands: help.visibleCommands(command).map(completable),
+  };
 }
 
 function milliseconds(text: string): number {

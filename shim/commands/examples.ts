@@ -71,5 +71,11 @@ Examples:
   $ hopgate push ghcr.io/me/hopgate:v1 --shape artifact
   $ hopgate deploy --image "$(hopgate push ghcr.io/me/hopgate)"
 
-Istio takes both shapes. Credentials come from docker login and its credential helpers (DOCKER_CONFIG, else ~/.docker). Plain
-HTTP is spoken to loopback alone. What was pushed is pulled back by its digest, and compared.`;
+Istio takes both shapes. Credentials come from docker login and its credential helpers (DOCKER_CONFIG, else ~/.docker). HTTP
+is spoken to this machine alone, unless --plain-http says otherwise. What was pushed is pulled back by its digest, and compared.`;
+
+export const COMPLETION_EXAMPLES = `
+Examples:
+  $ source <(hopgate completion bash)          for this shell; put it in ~/.bashrc to keep it
+  $ hopgate completion zsh > "\${fpath[1]}/_hopgate"
+  $ hopgate completion fish > ~/.config/fish/completions/hopgate.fish`;

@@ -12,6 +12,7 @@ export interface PushOptions {
   readonly shape: ImageShape;
   /** The module to push; else the one that was built. */
   readonly module?: string | undefined;
+  readonly plainHttp?: boolean | undefined;
   readonly output: "text" | "json";
 }
 
@@ -34,7 +35,7 @@ export async function push(reference: string, options: PushOptions, io: Io, sign
     );
   const image = imageOf(module, options.shape, imageAnnotations());
   const { digest } = image.manifest;
-  await pushImage({ ...target, tag }, image, module, { env: io.env, signal });
+  await pushImage({ ...target, tag }, image, module, { env: io.env, signal, plainHttp: options.plainHttp === true });
   const pinned = pinnedText({ ...target, digest });
   const facts = { image: pinned, tag, digest, shape: options.shape, module: stamp, size_bytes: module.length };
   io.stdout.write(options.output === "json" ? `${JSON.stringify(facts, null, 2)}\n` : `${pinned}\n`);

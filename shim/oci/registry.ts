@@ -11,14 +11,16 @@ const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 export interface RegistryOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
+  /** Speak HTTP to a registry that is not on this machine either. Credentials are not sent to it. */
+  readonly plainHttp: boolean;
 }
 
 /** The answer of a registry that says that there is no such thing. */
 export class NotThere extends Failure {}
 
 /**
- * One repository of a registry (OCI distribution specification 1.1). Speaks HTTPS, and plain HTTP to loopback alone. Logs in when
- * asked to, with what Docker knows.
+ * One repository of a registry (OCI distribution specification 1.1). Speaks HTTPS, and HTTP to this machine alone unless told
+ * otherwise. Logs in when asked to, with what Docker knows.
  */
 export class Repository {
   private readonly base: string;
@@ -28,7 +30,7 @@ export class Repository {
     private readonly image: Pick<ImageReference, "registry" | "repository">,
     private readonly options: RegistryOptions,
   ) {
-    const scheme = isLoopback(image.registry) ? "http" : "https";
+    const scheme = options.plainHttp || isLoopback(image.registry) ? "http" : "https";
     this.base = `${scheme}://${image.registry}/v2/${image.repository}`;
   }
 
@@ -83,7 +85,7 @@ export class Repository {
     // An upload may go elsewhere; what this registry knows us by does not go with it.
     const isHere = url.host === this.image.registry || url.origin === new URL(this.base).origin;
     const attempt = (): Promise<Response> =>
-      this.fetch(what, url, {
+      this.fetch(url, {
         ...init,
         method,
         headers: {
@@ -98,18 +100,19 @@ export class Repository {
     return attempt();
   }
 
-  private async fetch(what: string, url: URL, init: RequestInit): Promise<Response> {
+  private async fetch(url: URL, init: RequestInit): Promise<Response> {
     const signal = AbortSignal.any([this.options.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     try {
       return await fetch(url, { ...init, signal });
     } catch (cause) {
       this.options.signal.throwIfAborted();
-      throw this.failure(`${what}: ${reasonOf(cause)}`, cause);
+      throw new Failure(`${this.name()} cannot be reached: ${reasonOf(cause)}.`, { cause });
     }
   }
 
   /** Answers a challenge (RFC 9110, section 11.6.1; https://distribution.github.io/distribution/spec/auth/token/). */
   private async logIn(challenge: string): Promise<string> {
+    if (this.options.plainHttp && !isLoopback(this.image.registry)) throw this.unauthorised();
     const credentials = await credentialsFor(this.image.registry, this.options.env);
     const parameters = Object.fromEntries(
       [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name.toLowerCase(), value]),
@@ -121,7 +124,7 @@ export class Repository {
     const { realm, service, scope } = parameters;
     if (!/^bearer\b/i.test(challenge) || realm === undefined) throw this.unauthorised();
     const url = this.tokenServer(realm);
-    const response = await this.fetch("its token server", url, tokenRequest(url, service, scope, credentials));
+    const response = await this.fetch(url, tokenRequest(url, service, scope, credentials));
     if (response.status !== 200) throw this.unauthorised();
     const body = JSON.parse((await this.body("its token server", response, MAX_TEXT_BYTES)).toString("utf8")) as {
       token?: string;
@@ -158,7 +161,9 @@ export class Repository {
   private async refusal(what: string, response: Response): Promise<Failure> {
     if (response.status === 401 || response.status === 403) return this.unauthorised();
     if (response.status === 404)
-      return new NotThere(`${this.name()} has not ${what}.`, { fix: "Push it: hopgate push." });
+      return new NotThere(`${this.image.registry}/${this.image.repository} has not ${what}.`, {
+        fix: "Push it: hopgate push.",
+      });
     const text = (await this.body(what, response, MAX_TEXT_BYTES)).toString("utf8");
     // Registries say why in JSON; what a proxy in between says is not for a terminal.
     const code = /"code"\s*:\s*"([A-Z_]{1,40})"/.exec(text)?.[1];
@@ -175,7 +180,7 @@ export class Repository {
   }
 
   private name(): string {
-    return `The registry's ${this.image.registry}/${this.image.repository}`;
+    return `The registry ${this.image.registry}`;
   }
 }
 

@@ -15,6 +15,7 @@ const COMMANDS = [
   "render",
   "build",
   "push",
+  "completion",
 ] as const;
 
 /** manifests/reference.md. `errorsSource` is the text of filter/errors.ts. */
