@@ -249,7 +249,7 @@ function completable(command: Command): CompletionCommand {
   return {
     name: command.name(),
     options: help.visibleOptions(command).map((option) => ({
-      flags: [option.short, option.long].filter((flag) => flag !== undefined && flag !== null),
+      flags: [option.short, option.long].filter((flag) => flag !== undefined),
       description: option.description,
       takesValue: option.required || option.optional,
       choices: option.argChoices ?? [],
