@@ -12,6 +12,11 @@ function findRoot(directory: string): string {
   return findRoot(dirname(directory));
 }
 
+/** Absolute. */
+export function packageRoot(): string {
+  return PACKAGE_ROOT;
+}
+
 /** The version in package.json. */
 export function packageVersion(): string {
   const { version } = JSON.parse(readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8")) as { version: string };
