@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 /**
- * Three projects: `unit` runs without binaries, `envoy` with a real one (`npm test` runs these two), and `tree` looks
- * at the sources themselves (a part of `npm run check`).
+ * Four projects: `unit` runs without binaries, `envoy` with a real one (`npm test` runs these two), `tree` looks at the
+ * sources themselves (a part of `npm run check`), and `mesh` runs with a real Istio (`npm run test:mesh`).
  */
 
 /** Where to write what was counted, one JSON file for each run of vitest; CI adds them up. */
@@ -34,6 +34,17 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "mesh",
+          include: ["test/mesh/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

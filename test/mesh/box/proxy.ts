@@ -1,0 +1,385 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import type { AddressInfo } from "node:net";
+
+import { type Admin, adminAt } from "../../../shim/envoy/admin.js";
+import type { Cluster } from "./cluster.js";
+import { ISTIO_NAMESPACE, type Istiod } from "./istiod.js";
+import type { Outside } from "./outside.js";
+import { Part } from "./part.js";
+
+export type ProxyKind =
+  /** An ingress gateway that a Gateway of Istio's selects by its labels. */
+  | "gateway"
+  /** What Istio deploys for a Gateway of the class `istio`. */
+  | "gatewayApi"
+  /** What Istio deploys for a Gateway of the class `istio-waypoint`, and that Gateway. */
+  | "waypoint";
+
+export interface ProxyOptions {
+  readonly kind: ProxyKind;
+  /** For the Gateway API, the name of the Gateway. */
+  readonly name: string;
+  readonly namespace: string;
+  /** Labels of the Pod, beside those that its kind brings. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Tags of metrics that Istio makes labels of, as `extraStatTags` of ProxyConfig. */
+  readonly extraStatTags?: readonly string[];
+  /** What the waypoint is for, as the label `istio.io/waypoint-for`; `service` unless given. */
+  readonly waypointFor?: "service" | "workload" | "all";
+}
+
+/** Ports of the Pod: the same numbers as in the Service, so that a Gateway's port is the one that Envoy listens on. */
+const PORTS: Record<ProxyKind, readonly { readonly name: string; readonly port: number }[]> = {
+  gateway: [
+    { name: "http", port: 80 },
+    { name: "https", port: 443 },
+  ],
+  gatewayApi: [
+    { name: "http", port: 80 },
+    { name: "https", port: 443 },
+  ],
+  waypoint: [{ name: "hbone", port: 15008 }],
+};
+
+const STATUS_PORT = 15021;
+const PROMETHEUS_PORT = 15090;
+
+const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
+
+/** One Envoy that istiod configures, under pilot-agent: a Pod as far as the API, istiod and its callers can see. */
+export class Proxy {
+  readonly part: Part;
+  readonly admin: Admin;
+  /** The Pod's IP, on which it listens. */
+  readonly address: string;
+  readonly podName: string;
+  readonly kind: ProxyKind;
+  readonly name: string;
+  readonly namespace: string;
+  /** Certificate, key and root of its workload identity, once it runs: `cert-chain.pem`, `key.pem`, `root-cert.pem`. */
+  readonly identityFolder: string;
+
+  private constructor(
+    private readonly cluster: Cluster,
+    options: ProxyOptions,
+    address: string,
+    part: Part,
+    adminPort: number,
+    identityFolder: string,
+  ) {
+    this.part = part;
+    this.kind = options.kind;
+    this.name = options.name;
+    this.namespace = options.namespace;
+    this.podName = podName(options);
+    this.address = address;
+    this.admin = adminAt(`127.0.0.1:${String(adminPort)}`);
+    this.identityFolder = identityFolder;
+  }
+
+  /** @throws Failure if it does not get ready */
+  static async start(
+    cluster: Cluster,
+    istiod: Istiod,
+    outside: Outside,
+    envoyPath: string,
+    options: ProxyOptions,
+  ): Promise<Proxy> {
+    const { addresses, binaries, files } = cluster.surroundings;
+    const address = addresses.next();
+    await cluster.apply(resourcesOf(options, address));
+    await cluster.kubectl(
+      ["apply", "--server-side", "--subresource=status", "-f", "-"],
+      JSON.stringify(podStatus(options, address)),
+    );
+    const folder = `proxies/${options.namespace}.${options.name}`;
+    const [token, root] = await Promise.all([
+      cluster.kubectl(
+        [
+          ["create", "token", serviceAccount(options), "-n", options.namespace],
+          ["--audience", "istio-ca", "--duration", "24h"],
+        ].flat(),
+      ),
+      cluster.wait(["configmap", "-n", options.namespace, "istio-ca-root-cert"], "{.data.root-cert\\.pem}"),
+    ]);
+    await files.write(join(folder, "var/run/secrets/tokens/istio-token"), token);
+    await files.write(join(folder, "var/run/secrets/istio/root-cert.pem"), root);
+    await files.write(
+      join(folder, "bootstrap.json"),
+      bootstrapTemplate(await readFile(binaries.bootstrapTemplatePath, "utf8"), address),
+    );
+    // Where pilot-agent looks for Pod's labels, where Envoy's configuration goes, and the modules.
+    for (const name of ["etc/istio/proxy", "etc/istio/pod", "var-lib/istio/data", "identity"]) {
+      await mkdir(files.path(join(folder, name)), { recursive: true });
+    }
+    const [adminPort, agentPort] = [await freePort(), await freePort()];
+    const part = agent({ cluster, istiod, outside, envoyPath, options, address, folder, adminPort, agentPort });
+    const proxy = new Proxy(cluster, options, address, part, adminPort, files.path(join(folder, "identity")));
+    await part.start();
+    return proxy;
+  }
+
+  /** Where its callers send requests: a waypoint's speak HBONE. */
+  get url(): string {
+    return this.kind === "waypoint" ? `hbone://${this.address}:15008` : `http://${this.address}`;
+  }
+
+  /** What Prometheus would scrape, through the API server: `pods/NAME:15090/proxy/stats/prometheus`. */
+  metrics(): Promise<string> {
+    const pod = `/api/v1/namespaces/${this.namespace}/pods/${this.podName}:${String(PROMETHEUS_PORT)}`;
+    return this.cluster.get(`${pod}/proxy/stats/prometheus`);
+  }
+
+  /** Envoy's whole configuration, with what istiod sent, as JSON text. */
+  configDump(): Promise<string> {
+    return this.admin.get("/config_dump?include_eds");
+  }
+
+  /** The log of pilot-agent, Envoy and the filter. */
+  log(): Promise<string> {
+    return this.part.log();
+  }
+}
+
+function podName({ name }: ProxyOptions): string {
+  return `${name}-0`;
+}
+
+/** Istio names what it deploys for a Gateway after it and its class, except for waypoints. */
+function serviceName({ kind, name }: ProxyOptions): string {
+  return kind === "gatewayApi" ? `${name}-istio` : name;
+}
+
+function serviceAccount(options: ProxyOptions): string {
+  return serviceName(options);
+}
+
+function labelsOf({ kind, name, labels = {} }: ProxyOptions): Record<string, string> {
+  switch (kind) {
+    case "gateway":
+      return { ...labels };
+    case "gatewayApi":
+      return { [GATEWAY_NAME]: name, "gateway.istio.io/managed": "istio.io-gateway-controller", ...labels };
+    case "waypoint":
+      return { [GATEWAY_NAME]: name, "gateway.istio.io/managed": "istio.io-mesh-controller", ...labels };
+  }
+}
+
+/** All that the API has of a proxy. */
+function resourcesOf(options: ProxyOptions, address: string): object[] {
+  const { kind, name, namespace, waypointFor = "service" } = options;
+  const labels = labelsOf(options);
+  const service = serviceName(options);
+  const pod = podName(options);
+  const metadata = { namespace, labels };
+  const ports = PORTS[kind];
+  const gateway = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "Gateway",
+    metadata: { name, namespace, labels: { "istio.io/waypoint-for": waypointFor } },
+    spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }] },
+  };
+  return [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: serviceAccount(options), namespace } },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: service, ...metadata },
+      spec: { selector: labels, ports: ports.map(({ name, port }) => ({ name, port, targetPort: port })) },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: pod, ...metadata },
+      spec: {
+        serviceAccountName: serviceAccount(options),
+        nodeName: "box",
+        containers: [
+          {
+            name: "istio-proxy",
+            image: "envoy",
+            ports: [{ name: "http-envoy-prom", containerPort: PROMETHEUS_PORT, protocol: "TCP" }],
+          },
+        ],
+      },
+    },
+    {
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name: `${service}-0`, namespace, labels: { "kubernetes.io/service-name": service } },
+      addressType: "IPv4",
+      ports: ports.map(({ name, port }) => ({ name, port, protocol: "TCP" })),
+      endpoints: [
+        { addresses: [address], conditions: { ready: true }, targetRef: { kind: "Pod", name: pod, namespace } },
+      ],
+    },
+    ...(kind === "waypoint" ? [gateway] : secretReader(serviceAccount(options), namespace)),
+    ownAddress(options, address),
+  ];
+}
+
+/** Istiod hands TLS secrets to a gateway whose ServiceAccount may read them. */
+function secretReader(name: string, namespace: string): object[] {
+  const metadata = { name: `${name}-sds`, namespace };
+  return [
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "Role",
+      metadata,
+      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["get", "watch", "list"] }],
+    },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "RoleBinding",
+      metadata,
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: metadata.name },
+      subjects: [{ kind: "ServiceAccount", name, namespace }],
+    },
+  ];
+}
+
+/** In a Pod, listening on every address means on the Pod's. Here the Envoys would take each other's ports. */
+function ownAddress(options: ProxyOptions, address: string): object {
+  const { kind, name, namespace } = options;
+  return {
+    apiVersion: "networking.istio.io/v1alpha3",
+    kind: "EnvoyFilter",
+    metadata: { name: `box-${namespace}-${name}`, namespace: kind === "waypoint" ? namespace : ISTIO_NAMESPACE },
+    spec: {
+      ...(kind === "waypoint"
+        ? { targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name }] }
+        : { workloadSelector: { labels: labelsOf(options) } }),
+      configPatches: [
+        {
+          applyTo: "LISTENER",
+          match: kind === "waypoint" ? { listener: { name: "connect_terminate" } } : { context: "GATEWAY" },
+          patch: { operation: "MERGE", value: { address: { socket_address: { address } } } },
+        },
+      ],
+    },
+  };
+}
+
+function podStatus(options: ProxyOptions, podIP: string): object {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: podName(options), namespace: options.namespace },
+    status: {
+      phase: "Running",
+      podIP,
+      podIPs: [{ ip: podIP }],
+      conditions: [{ type: "Ready", status: "True" }],
+    },
+  };
+}
+
+/** Istio's template for a stock Envoy, which has no extension `metadata_discovery`, and with the Pod's address for every address. */
+function bootstrapTemplate(template: string, address: string): string {
+  return template
+    .replaceAll("{{- if .metadata_discovery }}", "{{- if false }}")
+    .replaceAll('"{{ .wildcard }}"', JSON.stringify(address));
+}
+
+interface AgentInput {
+  readonly cluster: Cluster;
+  readonly istiod: Istiod;
+  readonly outside: Outside;
+  readonly envoyPath: string;
+  readonly options: ProxyOptions;
+  readonly address: string;
+  readonly folder: string;
+  readonly adminPort: number;
+  readonly agentPort: number;
+}
+
+/** Files that a Pod has for itself are mounted over those of the machine, for this process alone. */
+const MOUNT_AND_RUN = [
+  'mount --bind "$1" /var/lib',
+  'mount --bind "$2" /etc/hosts',
+  'mount --bind "$3" /etc/ssl/certs',
+  "shift 3",
+  'exec "$@"',
+].join(" && ");
+
+function agent(input: AgentInput): Part {
+  const { cluster, istiod, outside, envoyPath, options, address, folder, adminPort, agentPort } = input;
+  const { kind, name, namespace, extraStatTags = [] } = options;
+  const { keeper, binaries, files } = cluster.surroundings;
+  const path = (file: string): string => files.path(join(folder, file));
+  const command = [
+    [binaries.path("pilot-agent"), "proxy", kind === "waypoint" ? "waypoint" : "router"],
+    ["--domain", `${namespace}.svc.cluster.local`],
+    ["--proxyLogLevel", "warning", "--proxyComponentLogLevel", "wasm:info,misc:error"],
+    ["--templateFile", path("bootstrap.json")],
+  ].flat();
+  const service = serviceName(options);
+  const env = {
+    POD_NAME: podName(options),
+    POD_NAMESPACE: namespace,
+    INSTANCE_IP: address,
+    HOST_IP: address,
+    SERVICE_ACCOUNT: serviceAccount(options),
+    CLUSTER_ID: "Kubernetes",
+    TRUST_DOMAIN: "cluster.local",
+    ISTIOD_SAN: `istiod.${ISTIO_NAMESPACE}.svc`,
+    ISTIO_META_CLUSTER_ID: "Kubernetes",
+    ISTIO_META_MESH_ID: "cluster.local",
+    ISTIO_META_WORKLOAD_NAME: service,
+    ISTIO_META_OWNER: `kubernetes://apis/apps/v1/namespaces/${namespace}/deployments/${service}`,
+    ISTIO_METAJSON_LABELS: JSON.stringify(labelsOf(options)),
+    ISTIO_META_ENABLE_HBONE: "true",
+    // Istio's own build of Envoy takes this by an extension of its own.
+    PEER_METADATA_DISCOVERY: "false",
+    // A waypoint of a later version is sent a filter that is only in Istio's build (io.istio.connect_authority).
+    ...(kind === "waypoint" ? { ISTIO_META_ISTIO_VERSION: "1.29.0" } : {}),
+    WASM_INSECURE_REGISTRIES: "*",
+    OUTPUT_CERTS: path("identity"),
+    ENVOY_STATUS_PORT: String(STATUS_PORT),
+    ENVOY_PROMETHEUS_PORT: String(PROMETHEUS_PORT),
+    PROXY_CONFIG: JSON.stringify({
+      discoveryAddress: istiod.discoveryAddress,
+      binaryPath: envoyPath,
+      configPath: path("etc/istio/proxy"),
+      proxyAdminPort: adminPort,
+      statusPort: agentPort,
+      // Two, so that what workers share is shared as in production.
+      concurrency: 2,
+      extraStatTags,
+    }),
+  };
+  const mounts = [path("var-lib"), outside.hostsPath, outside.trustFolder];
+  const program = {
+    file: "unshare",
+    args: ["--mount", "sh", "-c", MOUNT_AND_RUN, "sh", ...mounts, ...command],
+    cwd: path(""),
+    env,
+    logPath: path("proxy.log"),
+  };
+  return new Part(
+    `${kind} ${name}`,
+    keeper,
+    program,
+    async () => (await fetch(`http://${address}:${String(STATUS_PORT)}/healthz/ready`)).ok,
+  );
+}
+
+/** One that nothing listens on now, of those that the system gives to no outgoing connection. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer();
+    const isFree = new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "0.0.0.0", () => resolve((server.address() as AddressInfo).port === port));
+    });
+    if (!(await isFree)) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
+}
