@@ -10,7 +10,7 @@ import { processIo } from "../shim/output/io.js";
 import { progress } from "../shim/output/progress.js";
 import { table } from "../shim/output/table.js";
 import { wasmPath } from "../shim/package-root.js";
-import { exitCodeOf } from "../shim/run.js";
+import { exitCodeOf } from "../shim/run-exit-code.js";
 import { measure, type Result } from "./measure.js";
 import type { Estimate } from "./statistics.js";
 import { variants } from "./variants.js";

@@ -1,9 +1,7 @@
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 
 import { parseBackends } from "./commands/backend-option.js";
 import { completion, type CompletionCommand, type Shell, SHELLS } from "./commands/completion.js";
-import { ConfigError } from "./config/config-error.js";
-import { DEFAULT_CONFIG } from "./commands/config-path.js";
 import { build, type BuildOptions } from "./commands/build.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
@@ -24,10 +22,22 @@ import { push, type PushOptions } from "./commands/push.js";
 import { render, type RenderCommandOptions } from "./commands/render.js";
 import { trace, type TraceOptions } from "./commands/trace.js";
 import { up, type UpOptions } from "./commands/up.js";
-import { Failure, UsageError } from "./errors.js";
-import { colours } from "./output/colours.js";
 import type { Io } from "./output/io.js";
 import { packageVersion } from "./package-root.js";
+import { addClusterCommands } from "./run-cluster.js";
+import { exitCodeOf } from "./run-exit-code.js";
+import {
+  API,
+  append,
+  between,
+  CONFIG,
+  IMAGE,
+  type Invocation,
+  milliseconds,
+  OUTPUT,
+  PLAIN_HTTP,
+  port,
+} from "./run-options.js";
 
 /**
  * Parses `argv` (without node and script) and runs the command. All printing goes through `io`; `signal` asks to end.
@@ -42,13 +52,6 @@ export async function run(argv: readonly string[], io: Io, signal: AbortSignal):
   } catch (error) {
     return exitCodeOf(error, io, signal);
   }
-}
-
-/** What the commands share: where they print, what asks them to end, and who is told their exit code. */
-interface Invocation {
-  readonly io: Io;
-  readonly signal: AbortSignal;
-  readonly done: (exitCode: number) => void;
 }
 
 /** The order in which `--help` shows the commands is that of their additions. */
@@ -78,13 +81,13 @@ function createProgram(invocation: Invocation): Command {
     addRender,
     addBuild,
     addPush,
+    addClusterCommands,
     addCompletion,
   ])
     add(program, invocation);
   return program;
 }
 
-const OUTPUT = new Option("-o, --output <format>", "how to print the result").choices(["text", "json"]).default("text");
 const ENVOY_PATH = new Option(
   "--envoy-path <file>",
   "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
@@ -186,12 +189,6 @@ function addTrace(program: Command, { io, signal, done }: Invocation): void {
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
 }
 
-const CONFIG = new Option("-c, --config <file>", "the hopgate.yaml").default(DEFAULT_CONFIG);
-const IMAGE = new Option("--image <reference>", "the filter's image, with its digest (default: image of the file)");
-const API = new Option("--api <resource>", "the resource that brings the filter into proxies")
-  .choices(["wasmplugin", "trafficextension"])
-  .default("wasmplugin");
-
 function addRender(program: Command, { io, done }: Invocation): void {
   program
     .command("render")
@@ -206,8 +203,6 @@ function addRender(program: Command, { io, done }: Invocation): void {
     .addHelpText("after", RENDER_EXAMPLES)
     .action(async (options: RenderCommandOptions) => done(await render(options, io)));
 }
-
-const PLAIN_HTTP = new Option("--plain-http", "speak HTTP to the registry; without credentials");
 
 function addBuild(program: Command, { io, done }: Invocation): void {
   program
@@ -257,47 +252,4 @@ function completable(command: Command): CompletionCommand {
     words: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
     commands: help.visibleCommands(command).map(completable),
   };
-}
-
-function milliseconds(text: string): number {
-  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError("A time is a whole number of milliseconds, up to 99999.");
-  return Number(text);
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 65535) throw new InvalidArgumentError("A port is a number from 0 to 65535.");
-  return value;
-}
-
-/** Throws nothing, for commander would print the value: headers and URLs may hold credentials. */
-function append(text: string, others: readonly string[]): readonly string[] {
-  return [...others, text];
-}
-
-function between(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
-  };
-}
-
-/** Says on stderr what went wrong. Returns the exit code for it. */
-export function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number {
-  // Help and version arrive as errors too; commander has printed whatever there is to say.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (signal.aborted) return 130;
-  const mark = colours(io, io.stderr)("red", "hopgate:");
-  if (error instanceof ConfigError) {
-    io.stderr.write(`${error.message}\n`);
-    return 2;
-  }
-  if (error instanceof UsageError || error instanceof Failure) {
-    io.stderr.write(`${mark} ${error.message}\n${error.fix === undefined ? "" : `${error.fix}\n`}`);
-    return error instanceof UsageError ? 2 : 1;
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  io.stderr.write(`${mark} This is a defect of hopgate; please report it.\n${text}\n`);
-  return 1;
 }

@@ -4,10 +4,8 @@ import { createHash } from "node:crypto";
  * The name that a build of the filter has for itself, and reports as the label `module` of `hopgate_config`: the first 64 bits of
  * the module's SHA-256, as sixteen hexadecimal digits, taken while these digits are still zeros. See filter/module.ts.
  */
-const MARK = Buffer.from("hopgate module ", "utf16le");
+const MARK = Buffer.from("hopgate module ");
 const DIGITS = 16;
-/** As AssemblyScript stores text: two bytes a character. */
-const SIZE_BYTES = DIGITS * 2;
 
 /** The module with its stamp. @throws Error if it has no place for one, or several */
 export function stamped(wasm: Uint8Array): Buffer {
@@ -21,7 +19,7 @@ export function stamped(wasm: Uint8Array): Buffer {
 export function stampOf(wasm: Uint8Array): string | undefined {
   const at = placeIn(wasm);
   if (at === undefined) return undefined;
-  const digits = Buffer.from(wasm.subarray(at, at + SIZE_BYTES)).toString("utf16le");
+  const digits = Buffer.from(wasm.subarray(at, at + DIGITS)).toString("latin1");
   return digits === digitsOf(withDigits(wasm, at, "0".repeat(DIGITS))) ? digits : undefined;
 }
 
@@ -34,7 +32,7 @@ function placeIn(wasm: Uint8Array): number | undefined {
 
 function withDigits(wasm: Uint8Array, at: number, digits: string): Buffer {
   const copy = Buffer.from(wasm);
-  copy.write(digits, at, "utf16le");
+  copy.write(digits, at);
   return copy;
 }
 

@@ -74,7 +74,8 @@ function compat(module: Uint8Array): readonly [Blob, readonly Blob[]] {
 function artifact(module: Uint8Array): readonly [Blob, readonly Blob[]] {
   const runtime = { type: "envoy_proxy", abiVersions: ["0.2.1"], config: { rootIds: [] } };
   return [
-    blob("application/vnd.module.wasm.config.v1+json", JSON.stringify(runtime)),
+    // Not the same bytes as the layer: tools find blobs by their digest alone.
+    blob("application/vnd.module.wasm.config.v1+json", JSON.stringify({ type: runtime.type })),
     [blob("application/vnd.module.wasm.runtime_config.v1+json", JSON.stringify(runtime)), blob(WASM_LAYER, module)],
   ];
 }

@@ -15,6 +15,11 @@ const COMMANDS = [
   "render",
   "build",
   "push",
+  "diff",
+  "deploy",
+  "status",
+  "rollback",
+  "uninstall",
   "completion",
 ] as const;
 

@@ -6,9 +6,6 @@ import { metadataOf } from "./labels.js";
 import { gatewayRef, type Resource } from "./resource.js";
 import { serviceEntry } from "./service-entry.js";
 
-/** Where Google Cloud's metadata server answers on every machine, whatever DNS does. */
-const METADATA_SERVER_ADDRESS = "169.254.169.254";
-
 /** The hosts that the filter of a hop calls itself: for tokens, and for the keys of validators. */
 export function calledHosts(mesh: Mesh, hop: Hop): readonly { readonly host: string; readonly port: number }[] {
   const { identity, validators = {} } = pluginConfigFor(mesh, hop.name);
@@ -32,14 +29,7 @@ export function platform(mesh: Mesh, hop: Hop): readonly Resource[] {
     ...called.flatMap(({ host, port }) => {
       const part = host.replaceAll(".", "-");
       if (host === METADATA_SERVICE.host) {
-        const number = METADATA_SERVICE.port;
-        return [
-          serviceEntry(mesh, hop.namespace, part, {
-            host,
-            port: { number, protocol: "HTTP" },
-            address: METADATA_SERVER_ADDRESS,
-          }),
-        ];
+        return [serviceEntry(mesh, hop.namespace, part, { host, port: { number: port, protocol: "HTTP" } })];
       }
       return [
         // HTTPS, so that whoever else in the namespace speaks TLS to the host himself still can.

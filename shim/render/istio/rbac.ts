@@ -1,35 +1,10 @@
 import type { Mesh } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
+import { groupOf, pluralOf } from "./api-path.js";
 import { labelsOf, resourceName } from "./labels.js";
 import type { Resource } from "./resource.js";
 import { inOrder, type MeshResources } from "./resources.js";
 import { revisionNamespace, revisionNames } from "./revision-names.js";
-
-/** How the API server calls what we make. Patch and create together are what server-side apply needs. */
-const PLURALS: Readonly<Record<string, string>> = {
-  AuthorizationPolicy: "authorizationpolicies",
-  DestinationRule: "destinationrules",
-  EnvoyFilter: "envoyfilters",
-  Gateway: "gateways",
-  HTTPRoute: "httproutes",
-  ReferenceGrant: "referencegrants",
-  Service: "services",
-  ServiceEntry: "serviceentries",
-  TrafficExtension: "trafficextensions",
-  VirtualService: "virtualservices",
-  WasmPlugin: "wasmplugins",
-};
-
-export function pluralOf({ kind }: Pick<Resource, "kind">): string {
-  const plural = PLURALS[kind];
-  if (plural === undefined) throw new Error(`no plural of ${kind}`);
-  return plural;
-}
-
-/** `networking.istio.io` of `networking.istio.io/v1`; empty for the core. */
-export function groupOf({ apiVersion }: Pick<Resource, "apiVersion">): string {
-  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
-}
 
 /**
  * The least that `deploy`, `status`, `rollback` and `uninstall` need: a Role for each namespace, bound to a group named after the

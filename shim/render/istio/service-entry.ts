@@ -7,15 +7,13 @@ import type { Resource } from "./resource.js";
 export interface ExternalHost {
   readonly host: string;
   readonly port: { readonly number: number; readonly protocol: "HTTP" | "HTTPS"; readonly targetPort?: number };
-  /** Where it is; undefined: what its name resolves to. */
-  readonly address?: string;
   /** The waypoint of the namespace through which the host is reached from everywhere; undefined: only for the namespace itself. */
   readonly waypoint?: string | undefined;
 }
 
 /** Makes `external` known in `namespace`. `part` distinguishes it in the name. */
 export function serviceEntry(mesh: Mesh, namespace: string, part: string, external: ExternalHost): Resource {
-  const { host, port, address, waypoint } = external;
+  const { host, port, waypoint } = external;
   return {
     apiVersion: "networking.istio.io/v1",
     kind: "ServiceEntry",
@@ -28,7 +26,7 @@ export function serviceEntry(mesh: Mesh, namespace: string, part: string, extern
       hosts: [host],
       ...(waypoint === undefined && { exportTo: ["."] }),
       location: "MESH_EXTERNAL",
-      ...(address === undefined ? { resolution: "DNS" } : { resolution: "STATIC", endpoints: [{ address }] }),
+      resolution: "DNS",
       ports: [{ name: port.protocol.toLowerCase(), ...port }],
     },
   };

@@ -9,7 +9,7 @@ import { listen, type LocalServer } from "../../../shim/local/server.js";
 import { processIo } from "../../../shim/output/io.js";
 import { progress } from "../../../shim/output/progress.js";
 import { table } from "../../../shim/output/table.js";
-import { exitCodeOf } from "../../../shim/run.js";
+import { exitCodeOf } from "../../../shim/run-exit-code.js";
 import { Box, locatePrograms } from "./box.js";
 import { startGoogle } from "./google.js";
 import { until } from "./part.js";

@@ -6,7 +6,7 @@ import { hopgate, pluginConfig } from "../../support/filter.js";
 
 const blankOf = (stamp: string): Buffer => {
   const blank = Buffer.from(hopgate);
-  blank.write("0".repeat(16), blank.indexOf(Buffer.from(stamp, "utf16le")), "utf16le");
+  blank.write("0".repeat(16), blank.indexOf(stamp));
   return blank;
 };
 

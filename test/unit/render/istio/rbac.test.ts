@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parsePinnedImage } from "../../../../shim/render/image.js";
-import { groupOf, pluralOf, roles } from "../../../../shim/render/istio/rbac.js";
+import { groupOf, pluralOf } from "../../../../shim/render/istio/api-path.js";
+import { roles } from "../../../../shim/render/istio/rbac.js";
 import { inOrder, meshResources } from "../../../../shim/render/istio/resources.js";
 import { IMAGE, sample } from "./sample.js";
 

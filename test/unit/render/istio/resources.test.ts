@@ -182,8 +182,8 @@ describe("hosts outside the mesh", () => {
       spec: { targetRefs: [{ name: "waypoint" }] },
     });
     expect(resource(resources, "ServiceEntry", "shop-metadata-google-internal")["spec"]).toMatchObject({
-      resolution: "STATIC",
-      endpoints: [{ address: "169.254.169.254" }],
+      hosts: ["metadata.google.internal"],
+      ports: [{ number: 80, protocol: "HTTP" }],
     });
     expect(resource(resources, "DestinationRule", "shop-agents-www-googleapis-com")["spec"]).toMatchObject({
       trafficPolicy: { tls: { mode: "SIMPLE", sni: "www.googleapis.com", subjectAltNames: ["www.googleapis.com"] } },
