@@ -5,6 +5,7 @@
 import { Ascii, isNameByte } from "./ascii";
 import { Backend, TokenHeader } from "./backend";
 import { Bypass } from "./bypass";
+import { fingerprint } from "./fingerprint";
 import { hash } from "./hash";
 import { Bytes, lowerCase, Writer } from "./host/bytes";
 import { RootContext } from "./host/context";
@@ -52,7 +53,7 @@ export class Config {
   expose: Expose = Expose.Never;
   /** What `x-hopgate-trace` must say; empty matches nothing. */
   traceKey: Bytes = Bytes.empty();
-  /** Changes with every byte of the configuration; eight hexadecimal digits. */
+  /** Changes with everything that the configuration says; eight hexadecimal digits. */
   fingerprint: Bytes = Bytes.empty();
 
   constructor(
@@ -77,7 +78,7 @@ export function compile(text: Bytes, root: RootContext): Config {
   const hop = top.text(Bytes.of("hop"));
   if (hop.length > 0 && !isName(hop)) report(Bytes.of("hop"), Bytes.of("must be 1 to 63 of a-z, 0-9 and -"));
   const config = new Config(hop, root);
-  config.fingerprint = fingerprint(text);
+  config.fingerprint = fingerprint(json);
   config.edge = top.flag(Bytes.of("edge"), false);
   config.matchService = top.choice(Bytes.of("match"), Bytes.of("authority, service")) == 1;
   config.rejectUnmatched = top.choice(Bytes.of("unmatched"), Bytes.of("pass, reject")) == 1;
@@ -362,15 +363,4 @@ function isName(name: Bytes): bool {
     if (!isNameByte(name.at(i))) return false;
   }
   return name.length > 0 && name.length <= 63;
-}
-
-/** FNV-1a of the whole text, as eight hexadecimal digits: to tell configurations apart, not to secure them. */
-function fingerprint(text: Bytes): Bytes {
-  const value = hash(text);
-  const writer = new Writer(8);
-  for (let shift = 28; shift >= 0; shift -= 4) {
-    const digit = (value >> shift) & 15;
-    writer.appendByte(digit < 10 ? 0x30 + digit : 0x57 + digit);
-  }
-  return writer;
 }

@@ -7,6 +7,7 @@
  */
 import { Bytes, Writer } from "./host/bytes";
 import { defineMetric, incrementMetric, MetricKind, NO_METRIC, recordMetric } from "./host/metrics";
+import { MODULE } from "./module";
 
 const NAME = new Writer(512);
 
@@ -14,6 +15,7 @@ const HOP = Bytes.of(".hop=.=");
 const BACKEND = Bytes.of("backend=.=");
 const RESULT = Bytes.of("result=.=");
 const CONFIG = Bytes.of("config=.=");
+const MODULE_LABEL = Bytes.of("module=.=");
 const END = Bytes.of(";.;");
 
 const REQUESTS = Bytes.of("hopgate_requests");
@@ -148,9 +150,9 @@ export function countTokenWaits(hop: Bytes, result: Bytes, count: i32): void {
     incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_WAITS, hop), RESULT, result)), count);
 }
 
-/** The gauge that says which configuration runs: as many as there are VMs that run it. */
+/** The gauge that says which configuration of which build runs: as many as there are VMs that run it. */
 export function defineRunning(hop: Bytes, config: Bytes): i32 {
-  return defineMetric(MetricKind.Gauge, label(begin(RUNNING, hop), CONFIG, config));
+  return defineMetric(MetricKind.Gauge, label(label(begin(RUNNING, hop), CONFIG, config), MODULE_LABEL, MODULE));
 }
 
 function begin(name: Bytes, hop: Bytes): Writer {

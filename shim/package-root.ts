@@ -12,7 +12,7 @@ function findRoot(directory: string): string {
   return findRoot(dirname(directory));
 }
 
-/** Absolute. */
+/** The folder of the package, as an absolute path. */
 export function packageRoot(): string {
   return PACKAGE_ROOT;
 }

@@ -1,8 +1,9 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 
 import { parseBackends } from "./commands/backend-option.js";
 import type { BenchOptions } from "./commands/bench.js";
-import { ConfigError } from "./config/config-error.js";
+import { completion, type CompletionCommand, type Shell, SHELLS } from "./commands/completion.js";
+import { build, type BuildOptions } from "./commands/build.js";
 import { check, type CheckOptions } from "./commands/check.js";
 import { envoy, type EnvoyOptions } from "./commands/envoy.js";
 import {
@@ -10,17 +11,35 @@ import {
   CHECK_EXAMPLES,
   EXPLAIN_EXAMPLES,
   INIT_EXAMPLES,
+  COMPLETION_EXAMPLES,
+  PUSH_EXAMPLES,
+  BUILD_EXAMPLES,
+  RENDER_EXAMPLES,
   TRACE_EXAMPLES,
   UP_EXAMPLES,
 } from "./commands/examples.js";
 import { explain, type ExplainOptions } from "./commands/explain.js";
 import { init, type InitOptions } from "./commands/init.js";
+import { push, type PushOptions } from "./commands/push.js";
+import { render, type RenderCommandOptions } from "./commands/render.js";
 import { trace, type TraceOptions } from "./commands/trace.js";
 import { up, type UpOptions } from "./commands/up.js";
-import { Failure, UsageError } from "./errors.js";
-import { colours } from "./output/colours.js";
 import type { Io } from "./output/io.js";
 import { packageVersion } from "./package-root.js";
+import { addClusterCommands } from "./run-cluster.js";
+import { exitCodeOf } from "./run-exit-code.js";
+import {
+  API,
+  append,
+  between,
+  CONFIG,
+  IMAGE,
+  type Invocation,
+  milliseconds,
+  OUTPUT,
+  PLAIN_HTTP,
+  port,
+} from "./run-options.js";
 
 /**
  * Parses `argv` (without node and script) and runs the command. All printing goes through `io`; `signal` asks to end.
@@ -35,13 +54,6 @@ export async function run(argv: readonly string[], io: Io, signal: AbortSignal):
   } catch (error) {
     return exitCodeOf(error, io, signal);
   }
-}
-
-/** What the commands share: where they print, what asks them to end, and who is told their exit code. */
-interface Invocation {
-  readonly io: Io;
-  readonly signal: AbortSignal;
-  readonly done: (exitCode: number) => void;
 }
 
 /** The order in which `--help` shows the commands is that of their additions. */
@@ -61,11 +73,24 @@ function createProgram(invocation: Invocation): Command {
       getOutHelpWidth: () => stdout.columns ?? 100,
       getErrHelpWidth: () => stderr.columns ?? 100,
     });
-  for (const add of [addUp, addEnvoy, addInit, addCheck, addExplain, addTrace, addBench]) add(program, invocation);
+  for (const add of [
+    addUp,
+    addEnvoy,
+    addInit,
+    addCheck,
+    addExplain,
+    addTrace,
+    addBench,
+    addRender,
+    addBuild,
+    addPush,
+    addClusterCommands,
+    addCompletion,
+  ])
+    add(program, invocation);
   return program;
 }
 
-const OUTPUT = new Option("-o, --output <format>", "how to print the result").choices(["text", "json"]).default("text");
 const ENVOY_PATH = new Option(
   "--envoy-path <file>",
   "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
@@ -216,45 +241,67 @@ function seconds(text: string): number {
   throw new InvalidArgumentError("Write a number of seconds from 0.05 to 600.");
 }
 
-function milliseconds(text: string): number {
-  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError("A time is a whole number of milliseconds, up to 99999.");
-  return Number(text);
+function addRender(program: Command, { io, done }: Invocation): void {
+  program
+    .command("render")
+    .description("print the Kubernetes resources of a hopgate.yaml")
+    .addOption(CONFIG)
+    .addOption(IMAGE)
+    .addOption(API)
+    .option("--kustomize <folder>", "write a base with an overlay for gateways and one for waypoints instead")
+    .option("--rbac", "print the least role that deploy and status need instead")
+    .option("--gcloud", "print what is to be done in Google Cloud instead, as lines for a shell")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json"]).default("yaml"))
+    .addHelpText("after", RENDER_EXAMPLES)
+    .action(async (options: RenderCommandOptions) => done(await render(options, io)));
 }
 
-function port(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 65535) throw new InvalidArgumentError("A port is a number from 0 to 65535.");
-  return value;
+function addBuild(program: Command, { io, done }: Invocation): void {
+  program
+    .command("build")
+    .description("compile the filter, and say what its images will be")
+    .addOption(OUTPUT)
+    .addHelpText("after", BUILD_EXAMPLES)
+    .action(async (options: BuildOptions) => done(await build(options, io)));
 }
 
-/** Throws nothing, for commander would print the value: headers and URLs may hold credentials. */
-function append(text: string, others: readonly string[]): readonly string[] {
-  return [...others, text];
+function addPush(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("push")
+    .description("push the filter to an OCI registry, and print the reference to deploy")
+    .argument("<reference>", "REGISTRY/REPOSITORY[:TAG]; the tag defaults to the version")
+    .addOption(
+      new Option("--shape <shape>", "compat: an image with one tar layer; artifact: the module itself as a layer")
+        .choices(["compat", "artifact"])
+        .default("compat"),
+    )
+    .option("--module <file>", "the module (default: the one that was built)")
+    .addOption(PLAIN_HTTP)
+    .addOption(OUTPUT)
+    .addHelpText("after", PUSH_EXAMPLES)
+    .action(async (reference: string, options: PushOptions) => done(await push(reference, options, io, signal)));
 }
 
-function between(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
+function addCompletion(program: Command, { io, done }: Invocation): void {
+  program
+    .command("completion")
+    .description("print the completion of this command for a shell")
+    .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
+    .addHelpText("after", COMPLETION_EXAMPLES)
+    .action((shell: Shell) => done(completion(shell, completable(program), io)));
+}
+
+function completable(command: Command): CompletionCommand {
+  const help = command.createHelp();
+  return {
+    name: command.name(),
+    options: help.visibleOptions(command).map((option) => ({
+      flags: [option.short, option.long].filter((flag) => flag !== undefined),
+      description: option.description,
+      takesValue: option.required || option.optional,
+      choices: option.argChoices ?? [],
+    })),
+    words: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []),
+    commands: help.visibleCommands(command).map(completable),
   };
-}
-
-/** Says on stderr what went wrong. Returns the exit code for it. */
-export function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number {
-  // Help and version arrive as errors too; commander has printed whatever there is to say.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (signal.aborted) return 130;
-  const mark = colours(io, io.stderr)("red", "hopgate:");
-  if (error instanceof ConfigError) {
-    io.stderr.write(`${error.message}\n`);
-    return 2;
-  }
-  if (error instanceof UsageError || error instanceof Failure) {
-    io.stderr.write(`${mark} ${error.message}\n${error.fix === undefined ? "" : `${error.fix}\n`}`);
-    return error instanceof UsageError ? 2 : 1;
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  io.stderr.write(`${mark} This is a defect of hopgate; please report it.\n${text}\n`);
-  return 1;
 }

@@ -60,3 +60,36 @@ Examples:
 
 Needs Linux. Parts: http1, http2, headers, stream, grpc, workers, latency, memory, reload, burst. The Rust peer is measured where cargo can build it for
 wasm32-wasip1. How to read the figures: bench/README.md.`;
+
+export const RENDER_EXAMPLES = `
+Examples:
+  $ hopgate render | kubectl diff -f -               what would change, without hopgate's help
+  $ hopgate render --kustomize deploy                deploy/base, deploy/overlays/gateway and deploy/overlays/waypoint
+  $ hopgate render --rbac | kubectl apply -f -       the role for whoever runs hopgate deploy
+  $ hopgate render --gcloud                          service accounts, invoker bindings and ingress settings, to be read
+  $ hopgate render -o json | jq -r '.items[] | .kind + " " + .metadata.name'
+
+The same file gives the same bytes. Nothing is sent anywhere.`;
+
+export const BUILD_EXAMPLES = `
+Examples:
+  $ hopgate build                              build/hopgate.wasm, the name of the build, and the digests of its images
+  $ hopgate build -o json | jq -r .compat_digest
+
+The same sources give the same bytes, and the same digests on every machine. It needs the AssemblyScript compiler, which
+npm ci installs in a clone of the repository; the published package carries the module.`;
+
+export const PUSH_EXAMPLES = `
+Examples:
+  $ hopgate push ghcr.io/me/hopgate            prints ghcr.io/me/hopgate@sha256:...: write it as image: in hopgate.yaml
+  $ hopgate push ghcr.io/me/hopgate:v1 --shape artifact
+  $ hopgate deploy --image "$(hopgate push ghcr.io/me/hopgate)"
+
+Istio takes both shapes. Credentials come from docker login and its credential helpers (DOCKER_CONFIG, else ~/.docker). HTTP
+is spoken to this machine alone, unless --plain-http says otherwise. What was pushed is pulled back by its digest, and compared.`;
+
+export const COMPLETION_EXAMPLES = `
+Examples:
+  $ source <(hopgate completion bash)          for this shell; put it in ~/.bashrc to keep it
+  $ hopgate completion zsh > "\${fpath[1]}/_hopgate"
+  $ hopgate completion fish > ~/.config/fish/completions/hopgate.fish`;

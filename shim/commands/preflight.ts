@@ -15,10 +15,19 @@ import { pluginConfigFor } from "../render/plugin-config-for.js";
  */
 export async function loadChecked(file: string): Promise<Mesh> {
   const mesh = await loadMesh(file);
+  await askFilter(mesh, file, readFileSync(wasmPath()));
+  return mesh;
+}
+
+/**
+ * Asks a module whether it would take the configuration of each hop of the mesh in `file`.
+ * @throws ConfigError with what it refuses
+ */
+export async function askFilter(mesh: Mesh, file: string, module: Uint8Array): Promise<void> {
   const hops = [...mesh.hops.values()];
   const configs = hops.map(({ name }) => pluginConfigFor(mesh, name));
-  const refusals = await refusalsOf(readFileSync(wasmPath()), configs);
-  if (refusals.every((refusal) => refusal === undefined)) return mesh;
+  const refusals = await refusalsOf(module, configs);
+  if (refusals.every((refusal) => refusal === undefined)) return;
   const source = readYaml(readFileSync(file, "utf8"), file);
   throw new ConfigError(
     hops.flatMap((hop, index) => {

@@ -1,16 +1,21 @@
 import { hostOfOrigin, normalHost } from "./host-name.js";
-import type { Arm, Backend, Hop, Mesh, Route, Validator } from "./model.js";
+import type { Arm, Backend, GatewayHop, Hop, Mesh, Route, Validator } from "./model.js";
 import type { MeshFile } from "./schema.js";
+
+/** What the Pods of a Gateway API gateway are labelled with, its name. */
+export const GATEWAY_NAME_LABEL = "gateway.networking.k8s.io/gateway-name";
 
 /** The mesh of a file that obeys the schema and the rules. Host and header names are in lower case from here on. */
 export function meshOf(file: MeshFile): Mesh {
   const { mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWaiters } = file.identity;
   return {
     name: file.name,
+    image: file.image,
+    imagePullSecret: file.imagePullSecret,
     backends: mapOf(file.backends, backendOf),
     validators: mapOf(file.validators, validatorOf),
     routes: file.routes.map(routeOf),
-    hops: mapOf(file.hops, hopOf),
+    hops: mapOf(file.hops, (name, hop) => hopOf(name, hop, file.name)),
     identity: { mode, serviceAccount, timeoutMs, refreshBeforeSec, maxWaiters },
     timing: { expose: file.timing.expose, key: file.timing.key },
   };
@@ -52,11 +57,24 @@ function routeOf({ hosts, to, split, sticky, validate, open }: MeshFile["routes"
   };
 }
 
-function hopOf(name: string, from: MeshFile["hops"][string]): Hop {
-  const { gateway, waypoint, edge, validate, unmatched } = from;
+function hopOf(name: string, from: MeshFile["hops"][string], meshName: string): Hop {
+  const { gateway, waypoint, edge, validate, unmatched, callers } = from;
   const bypass = from.bypass.map(({ path, hosts = [] }) => ({ path, hosts: hosts.map(normalHost) }));
   const common = { name, edge, validate, unmatched, bypass };
-  if (gateway !== undefined) return { ...common, kind: "gateway", ...gateway };
+  if (gateway !== undefined) return { ...common, kind: "gateway", ...gatewayOf(gateway, meshName) };
   if (waypoint === undefined) throw new Error(`hop ${name} is of no kind: the rules let it pass`);
-  return { ...common, kind: "waypoint", namespace: waypoint.namespace, gateway: waypoint.name };
+  return { ...common, kind: "waypoint", namespace: waypoint.namespace, gateway: waypoint.name, callers };
+}
+
+function gatewayOf(
+  { namespace, selector, name, tls, port, secret }: NonNullable<MeshFile["hops"][string]["gateway"]>,
+  meshName: string,
+): Pick<GatewayHop, "namespace" | "selector" | "gateway" | "port" | "secret"> {
+  return {
+    namespace,
+    selector: selector ?? { [GATEWAY_NAME_LABEL]: name ?? "" },
+    gateway: name,
+    port: port ?? (tls ? 443 : 80),
+    secret: tls ? (secret ?? `${meshName}-tls`) : undefined,
+  };
 }

@@ -88,11 +88,18 @@ interface HopCommon {
   readonly bypass: readonly Bypass[];
 }
 
-/** An ingress gateway, selected by its Pods' labels. */
+/** An ingress gateway. */
 export interface GatewayHop extends HopCommon {
   readonly kind: "gateway";
   readonly namespace: string;
+  /** Labels of its Pods. */
   readonly selector: Readonly<Record<string, string>>;
+  /** Name of its Gateway resource; undefined for a gateway that was installed with Istio. */
+  readonly gateway: string | undefined;
+  /** Port that callers use, 1 to 65535. */
+  readonly port: number;
+  /** Name of the Secret with its certificate; undefined: plain HTTP. */
+  readonly secret: string | undefined;
 }
 
 /** An ambient waypoint: the Gateway resource `name` in `namespace`. */
@@ -100,6 +107,8 @@ export interface WaypointHop extends HopCommon {
   readonly kind: "waypoint";
   readonly namespace: string;
   readonly gateway: string;
+  /** `NAMESPACE` or `NAMESPACE/SERVICEACCOUNT`; undefined: not said. */
+  readonly callers: readonly string[] | undefined;
 }
 
 export type Hop = GatewayHop | WaypointHop;
@@ -120,6 +129,9 @@ export interface Timing {
 /** A whole hopgate.yaml. */
 export interface Mesh {
   readonly name: string;
+  /** Reference of the filter's image, if the file has one. */
+  readonly image: string | undefined;
+  readonly imagePullSecret: string | undefined;
   readonly backends: ReadonlyMap<string, Backend>;
   readonly validators: ReadonlyMap<string, Validator>;
   readonly routes: readonly Route[];

@@ -2,7 +2,7 @@ import type { Draft, Rule } from "./draft.js";
 import type { Finding, Report } from "./finding.js";
 import { backendsAreWhole, servicesAreBoundOnce } from "./rules-backends.js";
 import { callersCanPass } from "./rules-callers.js";
-import { hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
+import { callersAreOfWaypoints, hopsAreDifferentProxies, hopsAreWhole } from "./rules-hops.js";
 import {
   anyCallerStandsAlone,
   edgesCheckCallers,
@@ -21,6 +21,7 @@ const RULES: readonly Rule[] = [
   hostsAreListedOnce,
   routesHaveAGateway,
   hopsAreWhole,
+  callersAreOfWaypoints,
   hopsAreDifferentProxies,
   namesAreDefined,
   everyTokenHasAHop,

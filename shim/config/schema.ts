@@ -68,6 +68,15 @@ const audience = text(
   "an audience: write 1 to 255 printable ASCII characters without spaces, such as https://kb.example.internal",
 );
 const validatorName = name.describe("Name of a validator of this file.");
+const image = text(
+  /^(?:localhost|[a-z0-9.-]+\.[a-z0-9.-]+|[a-z0-9.-]+:[0-9]+)(?::[0-9]{1,5})?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+  "an image: write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it",
+  512,
+);
+const caller = text(
+  /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\/[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)?$/,
+  "a caller: write NAMESPACE, or NAMESPACE/SERVICEACCOUNT",
+);
 
 const kubernetes = fields({
   service: kubernetesName.describe("Name of the Service."),
@@ -182,8 +191,24 @@ const gateway = fields({
       ),
       { error: "a map of labels: write {istio: ingressgateway}" },
     )
-    .describe("Labels of the gateway's Pods."),
-}).describe("An ingress gateway. It gets every route.");
+    .describe("Labels of the gateway's Pods, for a gateway that was installed with Istio.")
+    .optional(),
+  name: kubernetesName
+    .describe("Name of the Gateway resource, for a gateway of the Gateway API. Instead of `selector`.")
+    .optional(),
+  tls: z
+    .boolean({ error: TRUE_OR_FALSE })
+    .describe("Whether the gateway terminates TLS. Without, it speaks plain HTTP.")
+    .default(true),
+  port: wholeNumber(1, 65535).describe("Port that callers use. Defaults to 443, without TLS to 80.").optional(),
+  secret: kubernetesName
+    .describe(
+      "Name of the Secret with the gateway's certificate, in its namespace. Defaults to the mesh's name and -tls.",
+    )
+    .optional(),
+}).describe(
+  "An ingress gateway: exactly one of `selector` (Istio's own) and `name` (Gateway API). It gets every route.",
+);
 
 const waypoint = fields({
   namespace: kubernetesName.describe("Namespace of the waypoint."),
@@ -213,6 +238,11 @@ const hop = fields({
     .max(MAX_BYPASSES, { error: BYPASSES })
     .describe("Paths that the hop leaves alone, such as health checks.")
     .default([]),
+  callers: listOf(caller, "callers")
+    .describe(
+      "Who may use a waypoint that adds ID tokens: namespaces, or service accounts as NAMESPACE/NAME. Defaults to the namespaces of the gateways in front and its own, unless it has `validate`.",
+    )
+    .optional(),
 }).meta({
   description: "A proxy that runs the filter: exactly one of `gateway` and `waypoint`.",
   oneOf: [{ required: ["gateway"] }, { required: ["waypoint"] }],
@@ -268,6 +298,10 @@ export const meshFile = fields({
   hops: mapOf(hop, "hops").describe("The proxies that run the filter, by name. At least one."),
   identity: identity.prefault({}),
   timing: timing.prefault({}),
+  image: image.describe("The filter's image in an OCI registry, as `hopgate push` prints it.").optional(),
+  imagePullSecret: kubernetesName
+    .describe("Name of a Secret of type kubernetes.io/dockerconfigjson in each hop's namespace, for the image.")
+    .optional(),
 }).describe("AI traffic of a mesh: what answers, who may call, and the proxies in between.");
 
 /** hopgate.yaml with its defaults filled in. */

@@ -2,7 +2,7 @@
 
 import { Emulator } from "../emulator/emulator.js";
 import type { Headers } from "../emulator/pairs.js";
-import { UsageError } from "../errors.js";
+import { Failure, UsageError } from "../errors.js";
 import { type PluginConfig, REFUSAL } from "../render/plugin-config.js";
 import { keyClusters, supplyKeys } from "./keys.js";
 import { supplyTokens, type SuppliedTokens } from "./tokens.js";
@@ -26,6 +26,31 @@ export async function refusalsOf(
     proxy.logs.length = 0;
     const { accepted } = proxy.configure({ name: config.hop, config: JSON.stringify(config) });
     return accepted ? undefined : reasonOf(proxy);
+  });
+}
+
+/** The labels under which the filter reports that it runs a configuration, asked of the filter itself. */
+export interface ReportedLabels {
+  readonly config: string;
+  readonly module: string;
+}
+
+const RUNNING =
+  /^hopgate_config\.hop=\.=[^;]*;\.;config=\.=(?<config>[0-9a-f]+);\.;module=\.=(?<module>[0-9a-f]+);\.;$/;
+/** The filter speaks at its first tick. */
+const FIRST_TICK_MS = 1000;
+
+/** Takes a configuration that the filter does not refuse. @throws Failure if it is a filter that does not say what it runs */
+export async function reportedLabels(module: Uint8Array, config: PluginConfig): Promise<ReportedLabels> {
+  const proxy = await Emulator.start({ module });
+  proxy.configure({ name: config.hop, config: JSON.stringify(config) });
+  proxy.advance(FIRST_TICK_MS);
+  for (const name of Object.keys(proxy.metrics().gauges)) {
+    const { config: fingerprint, module: stamp } = RUNNING.exec(name)?.groups ?? {};
+    if (fingerprint !== undefined && stamp !== undefined) return { config: fingerprint, module: stamp };
+  }
+  throw new Failure("The module does not say which configuration it runs: it is none of this version of hopgate.", {
+    fix: "Push this one with hopgate push.",
   });
 }
 

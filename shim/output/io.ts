@@ -11,6 +11,8 @@ export interface Output {
 }
 
 export interface Io {
+  /** Where a person can answer; absent where nobody does. */
+  readonly stdin?: NodeJS.ReadableStream | undefined;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -18,7 +20,15 @@ export interface Io {
 
 /** The terminal of this process. */
 export function processIo(): Io {
-  return { stdout: process.stdout, stderr: process.stderr, env: process.env };
+  return {
+    // Looked at only when somebody is asked: reading begins with it.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+  };
 }
 
 /** Whether the locale takes characters outside ASCII: the first of LC_ALL, LC_CTYPE and LANG that is set decides (POSIX). */

@@ -4,7 +4,25 @@ import { configurationReference } from "./configuration.js";
 import { errorReference } from "./errors.js";
 
 /** The commands in the order of `hopgate --help`. */
-const COMMANDS = ["up", "envoy which", "envoy install", "init", "check", "explain", "trace", "bench"] as const;
+const COMMANDS = [
+  "up",
+  "envoy which",
+  "envoy install",
+  "init",
+  "check",
+  "explain",
+  "trace",
+  "bench",
+  "render",
+  "build",
+  "push",
+  "diff",
+  "deploy",
+  "status",
+  "rollback",
+  "uninstall",
+  "completion",
+] as const;
 
 /** manifests/reference.md. `errorsSource` is the text of filter/errors.ts. */
 export async function reference(errorsSource: string): Promise<string> {
@@ -40,7 +58,7 @@ ${errorReference(errorsSource)}
 ## Metrics of the filter
 
 In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="kb",result="ok"}\`. On a proxy of Istio's this needs
-\`extraStatTags: [hop, backend, result, config]\`; without it, the labels are part of the name. Histograms are in microseconds.
+\`extraStatTags: [hop, backend, result, config, module]\`; without it, the labels are part of the name. Histograms are in microseconds.
 
 | metric | labels | is |
 | --- | --- | --- |
@@ -54,7 +72,7 @@ In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="
 | \`hopgate_token_waits\` | hop, result | requests that were held: \`released\` or \`refused\` |
 | \`hopgate_validations\` | hop, result | tokens of callers that were checked: \`ok\`, or the code of the refusal |
 | \`hopgate_key_fetches\` | hop, result | fetches of key sets, by how they ended: \`ok\`, \`cluster_missing\`, \`no_endpoint\`, \`reset\`, \`bad_status\`, \`too_large\` or \`bad_key_set\` |
-| \`hopgate_config\` | hop, config | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint |
+| \`hopgate_config\` | hop, config, module | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint, in the build with this name |
 
 ## Headers of the filter
 

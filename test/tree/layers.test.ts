@@ -12,10 +12,12 @@ function imports(path: string, module: string): boolean {
 
 describe("in shim/", () => {
   for (const { module, home, what } of [
-    { module: "node:child_process", home: ["shim/envoy/"], what: "starts processes" },
-    { module: "commander", home: ["shim/run.ts"], what: "parses the command line" },
+    { module: "node:child_process", home: ["shim/envoy/", "shim/oci/credentials"], what: "starts processes" },
+    { module: "commander", home: ["shim/run.ts", "shim/run-"], what: "parses the command line" },
     { module: "zod", home: ["shim/config/", "shim/local/"], what: "validates with zod" },
-    { module: "yaml", home: ["shim/config/"], what: "reads YAML" },
+    { module: "yaml", home: ["shim/config/", "shim/render/yaml"], what: "reads or writes YAML" },
+    { module: "assemblyscript", home: ["shim/module/"], what: "compiles the filter" },
+    { module: "@kubernetes/client-node", home: ["shim/kubernetes/"], what: "speaks to Kubernetes" },
     { module: "@peculiar/x509", home: ["shim/local/ca"], what: "issues certificates" },
     { module: "jose", home: ["shim/local/"], what: "signs and checks tokens" },
   ]) {

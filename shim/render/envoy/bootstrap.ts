@@ -2,12 +2,10 @@ import type { Hop } from "../../config/model.js";
 import { fileSource } from "./files.js";
 import { BOOTSTRAP_FILE, type EnvoyFile } from "./input.js";
 import { extension, type JsonObject } from "./json.js";
+import { STAT_TAGS } from "../stat-tags.js";
 
 /** Far above what a laptop serves, far below its memory. Envoy warns of a listener without a limit. */
 const MAX_DOWNSTREAM_CONNECTIONS = 20_000;
-
-/** The labels of the filter's metrics: what `extraStatTags` in Istio's proxy configuration has to name. */
-const EXTRA_STAT_TAGS = ["hop", "backend", "result", "config"];
 
 /** Envoy's own buckets are made for milliseconds; the filter's histograms hold microseconds, 50 µs to a minute. */
 const MICROSECOND_BUCKETS = [
@@ -59,7 +57,7 @@ function statsConfig(): JsonObject {
       { tag_name: "response_code", regex: "_rq(_(\\d{3}))$" },
       { tag_name: "response_code_class", regex: "_rq(_(\\dxx))$" },
       { tag_name: "listener_address", regex: "^listener\\.(((?:[_.[:digit:]]*|[_\\[\\]aAbBcCdDeEfF[:digit:]]*))\\.)" },
-      ...EXTRA_STAT_TAGS.map((tag) => ({ tag_name: tag, regex: `(${tag}=\\.=(.*?);\\.;)` })),
+      ...STAT_TAGS.map((tag) => ({ tag_name: tag, regex: `(${tag}=\\.=(.*?);\\.;)` })),
     ],
     histogram_bucket_settings: [{ match: { contains: "hopgate_" }, buckets: MICROSECOND_BUCKETS }],
   };

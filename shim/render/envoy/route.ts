@@ -5,7 +5,7 @@ import { extension, type JsonObject } from "./json.js";
 import { GATEWAY_SERVICE_PORT, inboundVipCluster, type Service } from "./names.js";
 
 /** The request header by which the filter tells the routes which backend it chose. */
-const BACKEND_HEADER = "x-hopgate-backend";
+export const BACKEND_HEADER = "x-hopgate-backend";
 
 /**
  * The route of one backend. It matches nothing but the filter's word: a request that no filter has seen matches no

@@ -8,7 +8,7 @@ import { UsageError } from "../../../shim/errors.js";
 import { processIo } from "../../../shim/output/io.js";
 import { progress } from "../../../shim/output/progress.js";
 import { table } from "../../../shim/output/table.js";
-import { exitCodeOf } from "../../../shim/run.js";
+import { exitCodeOf } from "../../../shim/run-exit-code.js";
 import { Box, locatePrograms } from "./box.js";
 import { startDemonstration, startEcho } from "./demonstration.js";
 import { until } from "./part.js";

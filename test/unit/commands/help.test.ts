@@ -1,7 +1,23 @@
 import { describe, expect, it } from "vitest";
 import { hopgate } from "./support.js";
 
-describe.each(["up", "init", "check", "explain", "trace", "bench"])("the help of %s", (command) => {
+describe.each([
+  "up",
+  "init",
+  "check",
+  "explain",
+  "trace",
+  "bench",
+  "render",
+  "build",
+  "push",
+  "diff",
+  "deploy",
+  "status",
+  "rollback",
+  "uninstall",
+  "completion",
+])("the help of %s", (command) => {
   it("has examples, of options that exist", async () => {
     const { code, stdout } = await hopgate(command, "--help");
     expect(code).toBe(0);

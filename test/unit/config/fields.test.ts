@@ -18,7 +18,7 @@ const ROWS: readonly Row[] = [
     "an unknown field far from any",
     "edge: true",
     "edge: true, §colour: red",
-    'hops.ingress.colour: unknown field "colour"; the fields here are gateway, waypoint, edge, validate, unmatched, bypass',
+    'hops.ingress.colour: unknown field "colour"; the fields here are gateway, waypoint, edge, validate, unmatched, bypass, callers',
   ],
   [
     "a field in the wrong case",

@@ -101,6 +101,8 @@ describe("what a file means", () => {
         name: "ingress",
         namespace: "istio-ingress",
         selector: { istio: "ingressgateway" },
+        port: 443,
+        secret: "ai-platform-tls",
         edge: true,
         validate: undefined,
         unmatched: "pass",

@@ -150,6 +150,36 @@ const ROWS: readonly Row[] = [
     "hops.ingress.gateway.selector: a selector without labels selects every Pod of the namespace; write the labels of the gateway's Pods, such as {istio: ingressgateway}",
   ],
   [
+    "a gateway that nothing selects",
+    "{ namespace: istio-ingress, selector: { istio: ingressgateway } }",
+    "§{ namespace: istio-ingress }",
+    "hops.ingress.gateway: this gateway has neither `selector` nor `name`; write selector: {istio: ingressgateway}, or name: NAME of a Gateway resource",
+  ],
+  [
+    "a gateway that is selected twice",
+    "selector: { istio: ingressgateway } }",
+    "selector: { istio: ingressgateway }, name: §public }",
+    "hops.ingress.gateway.name: this gateway has both `selector` and `name`; keep one of the two",
+  ],
+  [
+    "a certificate without TLS",
+    "selector: { istio: ingressgateway } }",
+    "selector: { istio: ingressgateway }, tls: false, secret: §public }",
+    "hops.ingress.gateway.secret: `secret` is for TLS, which this gateway does not speak; leave one of the two out",
+  ],
+  [
+    "callers of a gateway",
+    "selector: { istio: ingressgateway } }",
+    "selector: { istio: ingressgateway } }, callers: §[web]",
+    "hops.ingress.callers: `callers` is for waypoints: a gateway's callers have no identity here; leave it out, and check the callers with `validate`",
+  ],
+  [
+    "one Gateway resource as two hops",
+    "  ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }, edge: true }",
+    "  ingress: { gateway: { namespace: istio-ingress, name: public }, edge: true }\n  again: §{ gateway: { namespace: istio-ingress, name: public } }",
+    "hops.again: the filter would run, and add tokens, twice in one proxy, which is also hop ingress (line 17); keep one of the two, or write another namespace, name or selector",
+  ],
+  [
     "one gateway as two hops",
     "  agents:  { waypoint",
     "  again: §{ gateway: { namespace: istio-ingress, selector: { istio: ingressgateway, app: x } } }\n  agents:  { waypoint",

@@ -3,7 +3,8 @@ import { parseMesh } from "../../../shim/config/parse.js";
 import { edited, refusal, unmark } from "./problems.js";
 
 const ANYWHERE = "check the indentation, the quotes and the brackets here and in the line above";
-const EMPTY = "the file is empty; write one with the fields name, backends, validators, routes, hops, identity, timing";
+const EMPTY =
+  "the file is empty; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret";
 
 describe("text that is no YAML of ours is refused where it goes wrong:", () => {
   test.each([
@@ -13,12 +14,12 @@ describe("text that is no YAML of ours is refused where it goes wrong:", () => {
     [
       "a word",
       "§hopgate",
-      '"hopgate" is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing',
+      '"hopgate" is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret',
     ],
     [
       "a list",
       "§- name: a",
-      "a list is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing",
+      "a list is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret",
     ],
     [
       "two documents",

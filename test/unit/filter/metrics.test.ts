@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Emulator } from "../../../shim/emulator/emulator.js";
+import { fingerprint } from "../../../shim/render/fingerprint.js";
 import {
   answerAll,
   answered,
@@ -106,7 +107,7 @@ describe("the running configuration", () => {
     proxy.advance(20);
     const [name = "", ...others] = Object.keys(running(proxy));
     expect(others).toEqual([]);
-    expect(name).toMatch(/^hopgate_config\.hop=\.=ingress;\.;config=\.=[0-9a-f]{8};\.;$/);
+    expect(name).toMatch(/^hopgate_config\.hop=\.=ingress;\.;config=\.=[0-9a-f]{8};\.;module=\.=[0-9a-f]{16};\.;$/);
     // Two workers and the main thread.
     expect(running(proxy)[name]).toBe(3);
     proxy.advance(10_000);
@@ -135,15 +136,51 @@ describe("the running configuration", () => {
     expect(Object.values(running(proxy))).toEqual([2]);
   });
 
-  test("changes its fingerprint with every byte", async () => {
-    const text = JSON.stringify(pluginConfig());
-    const names = new Set<string>();
-    for (const config of [text, `${text} `, text.replace("checked", "Checked")]) {
-      const proxy = await startFilter(config);
-      proxy.advance(20);
-      for (const name of Object.keys(running(proxy))) names.add(name);
-    }
-    expect(names.size).toBe(3);
+  /** The fingerprint that a proxy reports for a text. */
+  const reported = async (text: string): Promise<string | undefined> => {
+    const proxy = await startFilter(text);
+    proxy.advance(20);
+    return /config=\.=([0-9a-f]+);/.exec(Object.keys(running(proxy)).join())?.[1];
+  };
+  const text = JSON.stringify(pluginConfig({ timing: { expose: "trace", key: 'a "b" \u00fc' } }));
+
+  test("has another fingerprint with everything that it says", async () => {
+    const texts = [
+      text,
+      text.replace("checked", "Checked"),
+      text.replace(
+        '"to":[{"backend":"llm","weight":100}]',
+        '"to":[{"backend":"llm","weight":50},{"backend":"llm","weight":50}]',
+      ),
+      text.replace('"edge":true', '"edge":false'),
+      text.replace('"edge":true,', ""),
+      text.replace('"backends":{"llm":{}', '"backends":{"lln":{}').replace('"backend":"llm"', '"backend":"lln"'),
+    ];
+    const fingerprints = new Set(await Promise.all(texts.map(reported)));
+    expect(fingerprints.size).toBe(texts.length);
+  });
+
+  test("has the same fingerprint in another order of members, with spaces, and with other escapes: Istio rewrites it", async () => {
+    const { hop, ...others } = JSON.parse(text) as Record<string, unknown>;
+    const turned = JSON.stringify({ ...others, hop }, null, 2)
+      .replaceAll("\u00fc", "\\u00fc")
+      .replaceAll("/", "\\/");
+    expect(turned).not.toBe(text);
+    expect(await reported(turned)).toBe(await reported(text));
+  });
+
+  test("has another fingerprint in another order of items: the arms of a route are drawn in theirs", async () => {
+    const arms = '{"backend":"llm","weight":40},{"backend":"kb","weight":60}';
+    const split = text
+      .replace('{"backend":"llm","weight":100}', arms)
+      .replace('"hosts":["llm', '"open":"a","hosts":["llm');
+    const turned = split.replace(arms, '{"backend":"kb","weight":60},{"backend":"llm","weight":40}');
+    expect(JSON.parse(turned)).not.toEqual(JSON.parse(split));
+    expect(await reported(turned)).not.toBe(await reported(split));
+  });
+
+  test("has the fingerprint that the shim knows it by", async () => {
+    expect(await reported(text)).toBe(fingerprint(text));
   });
 });
 

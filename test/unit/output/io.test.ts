@@ -14,5 +14,10 @@ it.each([
 });
 
 it("the process's io is the process's", () => {
-  expect(processIo()).toEqual({ stdout: process.stdout, stderr: process.stderr, env: process.env });
+  expect(processIo()).toEqual({
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+  });
 });

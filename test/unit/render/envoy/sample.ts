@@ -21,6 +21,9 @@ export const ingress: GatewayHop = {
   name: "ingress",
   namespace: "istio-ingress",
   selector: { istio: "ingressgateway" },
+  gateway: undefined,
+  port: 443,
+  secret: "sample-tls",
 };
 
 export const agents: WaypointHop = {
@@ -29,6 +32,7 @@ export const agents: WaypointHop = {
   name: "agents",
   namespace: "agents-ns",
   gateway: "waypoint",
+  callers: undefined,
 };
 
 export function kubernetes(name: string, fields: Partial<KubernetesBackend> = {}): KubernetesBackend {
@@ -60,6 +64,8 @@ export function meshOf(backends: readonly Backend[], routes: readonly Route[], f
   const hops: readonly Hop[] = [ingress, agents];
   return {
     name: "sample",
+    image: undefined,
+    imagePullSecret: undefined,
     backends: new Map(backends.map((backend) => [backend.name, backend])),
     validators: new Map(),
     routes,

@@ -1,0 +1,139 @@
+import { Failure, UsageError } from "../errors.js";
+import { Cluster } from "../kubernetes/cluster.js";
+import type { ClusterOptions } from "../kubernetes/connection.js";
+import type { ProxyStatus } from "../kubernetes/proxies.js";
+import type { RolloutResult } from "../kubernetes/rollout.js";
+import { colours } from "../output/colours.js";
+import type { Io } from "../output/io.js";
+import { type Change, isChange } from "../plan/comparison.js";
+import { titleOf } from "../render/istio/resource.js";
+import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
+import { loadTarget, type MeshTarget, type TargetOptions } from "./deploy-target.js";
+
+export interface DeployOptions extends TargetOptions, ClusterCommandOptions {
+  /** Change nothing: ask nobody (client), or the API server (server). */
+  readonly dryRun?: "client" | "server" | undefined;
+  /** Wait until every proxy runs it, and bring back what was there if not. */
+  readonly wait: boolean;
+  readonly timeout: number;
+  readonly output: "text" | "json";
+}
+
+/** What became of one cluster. */
+type Outcome =
+  | { readonly context: string; readonly state: "deployed"; readonly result: RolloutResult }
+  | { readonly context: string; readonly state: "failed"; readonly error: Error }
+  | { readonly context: string; readonly state: "not begun" };
+
+/**
+ * Deploys a hopgate.yaml to one cluster after the other. The first that fails is put back, and ends it.
+ * Returns 0 only if every proxy of every cluster runs what was deployed.
+ */
+export async function deploy(options: DeployOptions, io: Io, signal: AbortSignal): Promise<number> {
+  const target = await loadTarget(options, io, signal);
+  if (options.dryRun === "client") {
+    for (const resource of target.resources) io.stdout.write(`${titleOf(resource)} (client dry run)\n`);
+    return 0;
+  }
+  const clusters = clustersOf(options);
+  if (options.dryRun === "server") {
+    for (const cluster of clusters) await dryRun(target, cluster, io, signal);
+    return 0;
+  }
+  const outcomes: Outcome[] = [];
+  for (const cluster of clusters) {
+    const context = cluster.context ?? "the current context";
+    const isOver = outcomes.some(({ state }) => state === "failed");
+    outcomes.push(isOver ? { context, state: "not begun" } : await deployTo(target, cluster, options, io, signal));
+  }
+  print(target, outcomes, options, io);
+  const failed = outcomes.find((outcome) => outcome.state === "failed");
+  if (failed === undefined) return 0;
+  throw severalClusters(outcomes, failed.error);
+}
+
+async function deployTo(
+  target: MeshTarget,
+  where: ClusterOptions,
+  { wait, timeout }: DeployOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  let context = where.context ?? "the current context";
+  try {
+    const cluster = Cluster.open(target.mesh, where, signal);
+    context = cluster.name;
+    const notify = (line: string): void => void io.stderr.write(`${context}: ${line}\n`);
+    const rollout = cluster.rollout({ notify, signal, timeoutMs: wait ? timeout * 1000 : 0 });
+    return { context, state: "deployed", result: await rollout.to(target) };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof Failure || error instanceof UsageError)) throw error;
+    return { context, state: "failed", error };
+  }
+}
+
+async function dryRun(target: MeshTarget, where: ClusterOptions, io: Io, signal: AbortSignal): Promise<void> {
+  const cluster = Cluster.open(target.mesh, where, signal);
+  const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
+  for (const change of await rollout.changes(target.resources)) {
+    io.stdout.write(`${titleOf(change.resource)} ${wordOf(change)} (server dry run)\n`);
+  }
+}
+
+function wordOf(change: Change): string {
+  if (change.live === undefined) return "created";
+  return isChange(change) ? "configured" : "unchanged";
+}
+
+function print(target: MeshTarget, outcomes: readonly Outcome[], { output }: DeployOptions, io: Io): void {
+  if (output === "json") {
+    const clusters = outcomes.map((outcome) => ({
+      context: outcome.context,
+      state: outcome.state,
+      ...(outcome.state === "failed" && { reason: outcome.error.message }),
+      ...(outcome.state === "deployed" && {
+        revision: outcome.result.revision,
+        changed: outcome.result.isChanged,
+        proxies: outcome.result.proxies.map(proxyAsJson),
+      }),
+    }));
+    io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, image: target.image, clusters }, null, 2)}\n`);
+    return;
+  }
+  for (const outcome of outcomes) {
+    if (outcome.state !== "deployed") continue;
+    const { revision, isChanged, proxies } = outcome.result;
+    const what = isChanged ? `revision ${String(revision)} deployed` : `revision ${String(revision)} unchanged`;
+    io.stdout.write(`${colours(io)("green", "ok")} ${outcome.context}: ${what}, ${loaded(proxies)}\n`);
+  }
+}
+
+function loaded(proxies: readonly ProxyStatus[]): string {
+  const byHop = new Map<string, number>();
+  for (const { hop } of proxies) byHop.set(hop, (byHop.get(hop) ?? 0) + 1);
+  return [...byHop]
+    .map(([hop, count]) => `${hop} runs it in ${String(count)} ${count === 1 ? "proxy" : "proxies"}`)
+    .join(", ");
+}
+
+export function proxyAsJson({ hop, namespace, pod, state, reason, report }: ProxyStatus): object {
+  return {
+    hop,
+    namespace,
+    pod,
+    state,
+    ...(reason !== "" && { reason }),
+    ...(report !== undefined && { workers: report.workers, requests: report.requests }),
+  };
+}
+
+/** With several clusters: which has it, which was put back, and which was not begun. */
+function severalClusters(outcomes: readonly Outcome[], error: Error): Error {
+  if (outcomes.length === 1) return error;
+  const lines = outcomes.map(({ context, state }) => `  ${context}: ${state}`).join("\n");
+  const fix = error instanceof Failure || error instanceof UsageError ? error.fix : undefined;
+  return new Failure(`${error.message}\nOf ${String(outcomes.length)} clusters:\n${lines}`, {
+    cause: error,
+    ...(fix !== undefined && { fix }),
+  });
+}

@@ -1,0 +1,45 @@
+/** What the help of each command that talks to clusters shows behind its options. */
+
+export const DEPLOY_EXAMPLES = `
+Examples:
+  $ hopgate deploy                             ./hopgate.yaml with its image: to the cluster of the current context
+  $ hopgate deploy --dry-run server            what the API server and Istio would say to it
+  $ hopgate deploy --context staging --context prod --timeout 120
+  $ hopgate deploy -o json | jq '.clusters[].proxies[] | {pod, state}'
+
+First everything is checked: the file, the image, each hop's configuration by the filter in that image, and every resource by
+the API server. Then routes are applied, and then the plugin, so that no request is lost. It is over when each proxy reports, in
+its metrics, that all its workers run this configuration of this build; if one does not in time, or cannot be asked,
+what was there before is brought back, and the exit code is 1. Run twice it changes nothing; after an interruption, run it again.`;
+
+export const DIFF_EXAMPLES = `
+Examples:
+  $ hopgate diff                               ./hopgate.yaml against the cluster of the current context
+  $ hopgate diff --context prod | less -R
+
+The API server says what would come of it (a server-side dry run), so defaults and webhooks are in it. As with kubectl diff, the
+exit code is 0 if nothing would change, 1 if something would, 2 if the input has to be mended, and 3 if it could not be found out.`;
+
+export const STATUS_EXAMPLES = `
+Examples:
+  $ hopgate status                             exit 0 only if every proxy runs what is deployed
+  $ hopgate status --watch
+  $ hopgate status -o json | jq '.[].hops[].proxies[] | select(.state != "loaded")'
+
+loaded: every worker runs what is deployed. other: it runs another configuration or build. absent: it runs no filter of this hop.
+unknown: it could not be asked, whatever it runs.`;
+
+export const ROLLBACK_EXAMPLES = `
+Examples:
+  $ hopgate rollback                           the revision before the current; asks first
+  $ hopgate rollback 7 -y                      revision 7; the last ten are kept in the cluster
+
+It is deployed as any other, without losing a request, and gets a number of its own.`;
+
+export const UNINSTALL_EXAMPLES = `
+Examples:
+  $ hopgate uninstall                          shows what it would remove, and asks
+  $ hopgate uninstall --context staging -y
+
+Plugins go first, then routes, then the rest and the revisions. What was there before hopgate (a waypoint, the labels of a
+Service) stays, without what hopgate added.`;

@@ -1,0 +1,77 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+import type { Mesh } from "../config/model.js";
+import { errorCode, Failure } from "../errors.js";
+import { colours } from "../output/colours.js";
+import type { Io } from "../output/io.js";
+import { isCloudRun } from "../render/istio/backends.js";
+import { googleCloudScript } from "../render/istio/google-cloud.js";
+import { kustomization } from "../render/istio/kustomize.js";
+import { roles } from "../render/istio/rbac.js";
+import type { Resource } from "../render/istio/resource.js";
+import { inOrder, meshResources, type MeshResources } from "../render/istio/resources.js";
+import { yamlText } from "../render/yaml.js";
+import { imageOf, type MeshOptions } from "./mesh-options.js";
+import { loadChecked } from "./preflight.js";
+
+export interface RenderCommandOptions extends MeshOptions {
+  readonly output: "yaml" | "json";
+  /** A folder to write a kustomization into, instead of printing. */
+  readonly kustomize?: string | undefined;
+  /** Print the roles instead. */
+  readonly rbac?: boolean | undefined;
+  /** Print what is to be done in Google Cloud instead. */
+  readonly gcloud?: boolean | undefined;
+}
+
+/** Prints what `deploy` would apply. Touches no cluster. */
+export async function render(options: RenderCommandOptions, io: Io): Promise<number> {
+  const mesh = await loadChecked(options.config);
+  if (options.gcloud === true) {
+    io.stdout.write(googleCloudScript(mesh));
+    return 0;
+  }
+  const resources = meshResources(mesh, { image: imageOf(mesh, options), api: options.api });
+  if (options.rbac === true) print(roles(mesh, resources), options, io);
+  else {
+    if (options.kustomize === undefined) print(inOrder(resources), options, io);
+    else writeKustomization(mesh, resources, options.kustomize, io);
+    for (const note of notes(mesh)) io.stderr.write(`${colours(io, io.stderr)("yellow", "note:")} ${note}\n`);
+  }
+  return 0;
+}
+
+function print(resources: readonly Resource[], { output }: RenderCommandOptions, io: Io): void {
+  if (output === "yaml") io.stdout.write(yamlText(resources));
+  else io.stdout.write(`${JSON.stringify({ apiVersion: "v1", kind: "List", items: resources }, null, 2)}\n`);
+}
+
+function writeKustomization(mesh: Mesh, resources: MeshResources, folder: string, io: Io): void {
+  for (const { path, content } of kustomization(mesh, resources)) {
+    const file = join(folder, path);
+    try {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+    } catch (cause) {
+      throw new Failure(`${file} cannot be written: ${errorCode(cause)}.`, { cause });
+    }
+    io.stdout.write(`${file}\n`);
+  }
+}
+
+/** What a reader of the resources should know, and cannot see in them. */
+function notes(mesh: Mesh): readonly string[] {
+  const cloudRun = [...mesh.backends.values()].filter(isCloudRun);
+  const ownBackend = cloudRun.filter(({ via }) => via === "gcpBackend").map(({ name }) => name);
+  return [
+    ...(ownBackend.length === 0
+      ? []
+      : [
+          `${ownBackend.join(", ")}: rendered as ServiceEntry. What a GCPBackend looks like is asked of the cluster that has it, by hopgate deploy.`,
+        ]),
+    ...(cloudRun.length === 0
+      ? []
+      : ["service accounts and the ingress of Cloud Run are yours to set: hopgate render --gcloud prints the lines."]),
+  ];
+}

@@ -1,0 +1,36 @@
+import type { Mesh } from "../config/model.js";
+import { type ClusterOptions, Connection } from "./connection.js";
+import { Objects } from "./objects.js";
+import { Proxies } from "./proxies.js";
+import { Revisions } from "./revisions.js";
+import { Rollout, type RolloutOptions } from "./rollout.js";
+
+/** One cluster, and what a mesh has in it. */
+export class Cluster {
+  readonly objects: Objects;
+  readonly proxies: Proxies;
+  readonly revisions: Revisions;
+
+  private constructor(
+    readonly mesh: Mesh,
+    readonly connection: Connection,
+  ) {
+    this.objects = new Objects(connection);
+    this.proxies = new Proxies(connection, this.objects);
+    this.revisions = new Revisions(mesh, this.objects);
+  }
+
+  /** @throws UsageError if the kubeconfig cannot be used */
+  static open(mesh: Mesh, options: ClusterOptions, signal: AbortSignal): Cluster {
+    return new Cluster(mesh, Connection.open(options, signal));
+  }
+
+  /** Name of its context. */
+  get name(): string {
+    return this.connection.context;
+  }
+
+  rollout(options: RolloutOptions): Rollout {
+    return new Rollout(this.mesh, this.objects, this.proxies, this.revisions, options);
+  }
+}

@@ -1,0 +1,146 @@
+import https from "node:https";
+import type { RequestOptions } from "node:https";
+
+import { KubeConfig } from "@kubernetes/client-node";
+
+import { errorCode, Failure, UsageError } from "../errors.js";
+
+/** Which cluster, as kubectl's flags say it. */
+export interface ClusterOptions {
+  /** Path of a kubeconfig; else KUBECONFIG, else ~/.kube/config, else the service account of the Pod that this runs in. */
+  readonly kubeconfig?: string | undefined;
+  /** Name of a context in it; else its current one. */
+  readonly context?: string | undefined;
+}
+
+/** What a request to the API server got. */
+export interface ApiResponse {
+  readonly status: number;
+  readonly body: string;
+}
+
+export interface ApiRequest {
+  readonly method: "GET" | "PATCH" | "PUT" | "POST" | "DELETE";
+  /** Such as `/api/v1/namespaces`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly contentType?: string;
+}
+
+/** One exchange may take this long. */
+const TIMEOUT_MS = 30_000;
+/** How long credentials are used before they are asked for again; a plugin's may last minutes. */
+const CREDENTIALS_MS = 30_000;
+/** More than any answer that is asked for here. */
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+/** The API server of one cluster. */
+export class Connection {
+  private credentials: { readonly options: RequestOptions; readonly sinceMs: number } | undefined;
+
+  private constructor(
+    private readonly config: KubeConfig,
+    private readonly server: URL,
+    /** Name of the context. */
+    readonly context: string,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** @throws UsageError if the kubeconfig cannot be used, or has no such context */
+  static open({ kubeconfig, context }: ClusterOptions, signal: AbortSignal): Connection {
+    const config = new KubeConfig();
+    try {
+      if (kubeconfig === undefined) config.loadFromDefault();
+      else config.loadFromFile(kubeconfig);
+    } catch (cause) {
+      const where = kubeconfig ?? "the kubeconfig";
+      throw new UsageError(`${where} cannot be used: ${errorCode(cause)}`, "name one with --kubeconfig");
+    }
+    if (context !== undefined) {
+      const names = config.getContexts().map(({ name }) => name);
+      if (!names.includes(context)) {
+        throw new UsageError(`there is no context ${JSON.stringify(context)}`, `write one of ${names.join(", ")}`);
+      }
+      config.setCurrentContext(context);
+    }
+    const server = config.getCurrentCluster()?.server;
+    if (server === undefined || !URL.canParse(server)) {
+      throw new UsageError("the kubeconfig names no cluster", "name a context with --context");
+    }
+    return new Connection(config, new URL(server), config.getCurrentContext(), signal);
+  }
+
+  /** @throws Failure if the server cannot be reached; whatever it answers is returned */
+  async send(request: ApiRequest): Promise<ApiResponse> {
+    const options = await this.options();
+    try {
+      return await this.exchange(request, options);
+    } catch (cause) {
+      this.signal.throwIfAborted();
+      throw new Failure(
+        `The API server of ${this.context} (${this.server.origin}) cannot be reached: ${reasonOf(cause)}.`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  private async options(): Promise<RequestOptions> {
+    const { credentials } = this;
+    if (credentials !== undefined && performance.now() - credentials.sinceMs < CREDENTIALS_MS)
+      return credentials.options;
+    const options: RequestOptions = {};
+    try {
+      await this.config.applyToHTTPSOptions(options);
+    } catch (cause) {
+      throw new Failure(`The credentials for ${this.context} cannot be had: ${errorCode(cause)}.`, { cause });
+    }
+    if (options.agent instanceof https.Agent) Object.assign(options.agent, { keepAlive: true });
+    this.credentials = { options, sinceMs: performance.now() };
+    return options;
+  }
+
+  private exchange(
+    { method, path, query = {}, body, contentType }: ApiRequest,
+    options: RequestOptions,
+  ): Promise<ApiResponse> {
+    const url = new URL(`${this.server.pathname.replace(/\/$/, "")}${path}`, this.server);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const headers = {
+      ...(options.headers as Readonly<Record<string, string>> | undefined),
+      accept: "application/json, text/plain",
+      "user-agent": "hopgate",
+      ...(body !== undefined && {
+        "content-type": contentType ?? "application/json",
+        "content-length": Buffer.byteLength(body),
+      }),
+    };
+    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    return new Promise((resolve, reject) => {
+      const request = https.request(url, { ...options, method, headers, signal }, (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on("data", (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > MAX_BODY_BYTES) response.destroy(new Error("the answer is too large"));
+          else chunks.push(chunk);
+        });
+        response.on("error", reject);
+        response.on("end", () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
+        );
+      });
+      request.on("error", reject);
+      request.end(body);
+    });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${String(TIMEOUT_MS / 1000)} s`;
+  if (error instanceof Error && "code" in error && error.code === "ABORT_ERR")
+    return `no answer within ${String(TIMEOUT_MS / 1000)} s`;
+  return errorCode(error);
+}

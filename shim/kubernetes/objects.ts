@@ -1,0 +1,132 @@
+import { Failure } from "../errors.js";
+import { apiPath } from "../render/istio/api-path.js";
+import { FIELD_MANAGER } from "../render/istio/labels.js";
+import { type Resource, titleOf } from "../render/istio/resource.js";
+import type { ApiRequest, ApiResponse, Connection } from "./connection.js";
+
+/** What the API server refused, in its own words. */
+export class ApiError extends Failure {
+  constructor(
+    message: string,
+    /** The HTTP status. */
+    readonly status: number,
+    /** What is wrong with which field, where it says so. */
+    readonly causes: readonly ApiCause[],
+    fix?: string,
+  ) {
+    super(message, fix === undefined ? {} : { fix });
+  }
+}
+
+export interface ApiCause {
+  readonly reason?: string;
+  readonly message?: string;
+  readonly field?: string;
+}
+
+/** A resource as the API server has it. */
+export type LiveResource = Resource;
+
+/** At most so many requests at a time. */
+const CONCURRENCY = 8;
+
+/** The resources of one cluster, read and written one by one. */
+export class Objects {
+  constructor(private readonly connection: Connection) {}
+
+  /** @throws ApiError if it is not allowed; undefined if there is none, or the cluster does not know its kind */
+  async get(resource: Resource): Promise<LiveResource | undefined> {
+    const response = await this.connection.send({ method: "GET", path: apiPath(resource) });
+    if (response.status === 404) return undefined;
+    return this.expect(response, "read", resource);
+  }
+
+  /**
+   * Server-side apply as our field manager, never by force.
+   * @throws ApiError with the reason: another manager's field (409), what the webhook of Istio says, a missing right
+   */
+  async apply(resource: Resource, { dryRun = false } = {}): Promise<LiveResource> {
+    const response = await this.connection.send({
+      method: "PATCH",
+      path: apiPath(resource),
+      query: { fieldManager: FIELD_MANAGER, fieldValidation: "Strict", ...(dryRun && { dryRun: "All" }) },
+      contentType: "application/apply-patch+yaml",
+      body: JSON.stringify(resource),
+    });
+    return this.expect(response, "apply", resource);
+  }
+
+  /** Removes the resource, if it is there. */
+  async delete(resource: Resource): Promise<void> {
+    const response = await this.connection.send({
+      method: "DELETE",
+      path: apiPath(resource),
+      query: { propagationPolicy: "Background" },
+    });
+    if (response.status !== 404) this.expect(response, "remove", resource);
+  }
+
+  /** Gives up our fields of a resource that is another's. */
+  async release({ apiVersion, kind, metadata: { name, namespace } }: Resource): Promise<void> {
+    const bare: Resource = { apiVersion, kind, metadata: { name, namespace } };
+    if ((await this.get(bare)) !== undefined) await this.apply(bare);
+  }
+
+  /** Any other request. @throws ApiError unless the status is 2xx */
+  async request<T>(request: ApiRequest, what: string): Promise<T> {
+    const response = await this.connection.send(request);
+    if (response.status >= 200 && response.status < 300) return JSON.parse(response.body) as T;
+    throw errorOf(response, what);
+  }
+
+  private expect(response: ApiResponse, verb: string, resource: Resource): LiveResource {
+    if (response.status >= 200 && response.status < 300) return JSON.parse(response.body) as LiveResource;
+    throw errorOf(response, `${verb} ${titleOf(resource)}`);
+  }
+}
+
+/** Runs `work` for each item, several at a time; the results are in the order of the items. */
+export async function each<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
+  const results: R[] = [];
+  const queue = [...items.entries()];
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) results[next[0]] = await work(next[1]);
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
+  return results;
+}
+
+interface Status {
+  readonly message?: string;
+  readonly reason?: string;
+  readonly details?: { readonly causes?: readonly ApiCause[] };
+}
+
+function errorOf({ status, body }: ApiResponse, what: string): ApiError {
+  let parsed: Status = {};
+  try {
+    parsed = JSON.parse(body) as Status;
+  } catch {
+    // A proxy in between may answer with a page; its status has to do.
+  }
+  const message = parsed.message ?? `HTTP ${String(status)}`;
+  const causes = parsed.details?.causes ?? [];
+  if (status === 409 && causes.some(({ reason }) => reason === "FieldManagerConflict")) {
+    const owned = causes.map(({ field = "", message: by = "" }) => `${field} (${by})`).join(", ");
+    const fix =
+      "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
+    return new ApiError(`Cannot ${what}: another manager owns ${owned}.`, status, causes, fix);
+  }
+  const fix =
+    status === 401 || status === 403
+      ? "hopgate render --rbac prints the role that is needed."
+      : status === 404 && what.startsWith("apply")
+        ? "Its namespace is missing, or its CRD: hopgate doctor says which."
+        : undefined;
+  return new ApiError(
+    `Cannot ${what}: ${message.trim()}${message.trim().endsWith(".") ? "" : "."}`,
+    status,
+    causes,
+    fix,
+  );
+}

@@ -1,0 +1,96 @@
+import { Failure } from "../errors.js";
+import { judge, type ProxyReport, type ProxyState, reportIn, STATS_FILTER } from "../plan/proxy-report.js";
+import type { ExpectedHop } from "../plan/revision.js";
+import type { Connection } from "./connection.js";
+import { ApiError, each, type Objects } from "./objects.js";
+
+/** One Envoy of a hop, and whether it runs what was deployed. */
+export interface ProxyStatus {
+  readonly hop: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly state: ProxyState;
+  /** Why it is not loaded; empty if it is. */
+  readonly reason: string;
+  readonly report: ProxyReport | undefined;
+}
+
+/** A Pod, as far as it is read here. */
+export interface Pod {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly deletionTimestamp?: string;
+  };
+  readonly spec?: {
+    readonly containers?: readonly {
+      readonly image?: string;
+      readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+    }[];
+  };
+  readonly status?: { readonly phase?: string };
+}
+
+/** Where Istio's proxies have their metrics, unless the Pod names the port. */
+const PROMETHEUS_PORT = 15090;
+const PROMETHEUS_PORT_NAME = "http-envoy-prom";
+
+/** Asks the proxies of hops what they run, through the API server: nothing has to be forwarded. */
+export class Proxies {
+  constructor(
+    private readonly connection: Connection,
+    private readonly objects: Objects,
+  ) {}
+
+  /** The Pods of a hop that are not going. */
+  async pods({ namespace, podLabels }: Pick<ExpectedHop, "namespace" | "podLabels">): Promise<readonly Pod[]> {
+    const labelSelector = Object.entries(podLabels)
+      .map(([label, value]) => `${label}=${value}`)
+      .join(",");
+    const { items } = await this.objects.request<{ items: readonly Pod[] }>(
+      { method: "GET", path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector } },
+      `list the Pods of ${namespace}`,
+    );
+    return items.filter(
+      ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined && !["Succeeded", "Failed"].includes(status?.phase ?? ""),
+    );
+  }
+
+  /** The state of every proxy of the hops. A proxy that cannot be asked is unknown, whatever it runs. */
+  async statuses(hops: readonly ExpectedHop[]): Promise<readonly ProxyStatus[]> {
+    const pods = await each(hops, async (expected) => ({ expected, found: await this.pods(expected) }));
+    const all = pods.flatMap(({ expected, found }) => found.map((pod) => ({ expected, pod })));
+    return each(all, ({ expected, pod }) => this.status(expected, pod));
+  }
+
+  private async status(expected: ExpectedHop, pod: Pod): Promise<ProxyStatus> {
+    const { name, namespace } = pod.metadata;
+    const head = { hop: expected.hop, namespace, pod: name };
+    try {
+      const report = reportIn(await this.metrics(pod, PROMETHEUS_PORT_NAME, PROMETHEUS_PORT, { filter: STATS_FILTER }));
+      return { ...head, ...judge(expected, report), report };
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return { ...head, state: "unknown", reason: error.message, report: undefined };
+    }
+  }
+
+  private async metrics(
+    pod: Pod,
+    portName: string,
+    usual: number,
+    query: Readonly<Record<string, string>>,
+  ): Promise<string> {
+    const { name, namespace } = pod.metadata;
+    const ports = (pod.spec?.containers ?? []).flatMap(({ ports: list = [] }) => list);
+    const port = ports.find((one) => one.name === portName)?.containerPort ?? usual;
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}:${String(port)}/proxy/stats/prometheus`;
+    const { status, body } = await this.connection.send({ method: "GET", path, query });
+    if (status === 200) return body;
+    const why = status === 403 ? "you may not ask it (pods/proxy)" : `HTTP ${String(status)}`;
+    throw new ApiError(`its metrics on port ${String(port)} cannot be read: ${why}`, status, []);
+  }
+}

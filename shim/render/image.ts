@@ -1,0 +1,47 @@
+import { UsageError } from "../errors.js";
+
+/** A reference to an image in an OCI registry. */
+export interface ImageReference {
+  /** Host, with a port where one is given. */
+  readonly registry: string;
+  readonly repository: string;
+  readonly tag: string | undefined;
+  /** `sha256:` and 64 hexadecimal digits. */
+  readonly digest: string | undefined;
+}
+
+const REFERENCE =
+  /^(?:oci:\/\/)?(?<registry>[^/@]+)\/(?<repository>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)(?::(?<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$/;
+const REGISTRY = /^(?:localhost|[A-Za-z0-9.-]+\.[A-Za-z0-9.-]+|[A-Za-z0-9.-]+(?=:)|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$/;
+
+/** Reads `REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]`. @throws UsageError if it is none. */
+export function parseImage(text: string): ImageReference {
+  const { registry = "", repository = "", tag, digest } = REFERENCE.exec(text)?.groups ?? {};
+  if (REGISTRY.test(registry)) return { registry, repository, tag, digest };
+  throw new UsageError(
+    `${JSON.stringify(text)} is not a reference to an image`,
+    "write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it",
+  );
+}
+
+/** An image that cannot change. */
+export type PinnedImage = ImageReference & { readonly digest: string };
+
+/**
+ * Reads a reference that has a digest. @throws UsageError without: a proxy that starts tomorrow would run something else
+ * than one that started today.
+ */
+export function parsePinnedImage(text: string): PinnedImage {
+  const image = parseImage(text);
+  const { digest } = image;
+  if (digest !== undefined) return { ...image, digest };
+  throw new UsageError(
+    `the image ${text} has no digest, so what it is can change`,
+    "write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it",
+  );
+}
+
+/** `REGISTRY/REPOSITORY@DIGEST`: a tag beside the digest would be a word that nobody reads. */
+export function pinnedText({ registry, repository, digest }: PinnedImage): string {
+  return `${registry}/${repository}@${digest}`;
+}

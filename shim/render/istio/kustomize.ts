@@ -1,0 +1,35 @@
+import type { Mesh } from "../../config/model.js";
+import { yamlText } from "../yaml.js";
+import type { Resource } from "./resource.js";
+import type { MeshResources } from "./resources.js";
+
+/** A file of a kustomization. `path` is relative, with slashes. */
+export interface KustomizeFile {
+  readonly path: string;
+  readonly content: string;
+}
+
+/**
+ * A base with what both kinds of hops need, and an overlay for each kind that the mesh has. Each overlay is whole: applied one
+ * after the other, they are everything.
+ */
+export function kustomization(mesh: Mesh, { shared, hops }: MeshResources): readonly KustomizeFile[] {
+  const base = shared.length === 0 ? [] : directory("base", [], shared);
+  const overlays = (["gateway", "waypoint"] as const).flatMap((kind) => {
+    const own = [...mesh.hops.values()].filter((hop) => hop.kind === kind).flatMap(({ name }) => hops.get(name) ?? []);
+    return own.length === 0 ? [] : directory(`overlays/${kind}`, shared.length === 0 ? [] : ["../../base"], own);
+  });
+  return [...base, ...overlays];
+}
+
+function directory(path: string, bases: readonly string[], resources: readonly Resource[]): readonly KustomizeFile[] {
+  const file = {
+    apiVersion: "kustomize.config.k8s.io/v1beta1",
+    kind: "Kustomization",
+    resources: [...bases, "resources.yaml"],
+  };
+  return [
+    { path: `${path}/kustomization.yaml`, content: yamlText([file]) },
+    { path: `${path}/resources.yaml`, content: yamlText(resources) },
+  ];
+}

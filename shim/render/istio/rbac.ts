@@ -1,0 +1,62 @@
+import type { Mesh } from "../../config/model.js";
+import type { JsonObject } from "../envoy/json.js";
+import { groupOf, pluralOf } from "./api-path.js";
+import { labelsOf, resourceName } from "./labels.js";
+import type { Resource } from "./resource.js";
+import { inOrder, type MeshResources } from "./resources.js";
+import { revisionNamespace, revisionNames } from "./revision-names.js";
+
+/**
+ * The least that `deploy`, `status`, `rollback` and `uninstall` need: a Role for each namespace, bound to a group named after the
+ * mesh. Nothing for the whole cluster, and of the Secrets only those of the revisions.
+ */
+export function roles(mesh: Mesh, resources: MeshResources): readonly Resource[] {
+  const all = inOrder(resources);
+  const hopNamespaces = new Set([...mesh.hops.values()].map(({ namespace }) => namespace));
+  const namespaces = new Set([...hopNamespaces, ...all.map(({ metadata }) => metadata.namespace)]);
+  return [...namespaces].sort().flatMap((namespace) => {
+    const rules = [
+      ...resourceRules(all.filter(({ metadata }) => metadata.namespace === namespace)),
+      ...(hopNamespaces.has(namespace) ? PROXY_RULES : []),
+      ...(namespace === revisionNamespace(mesh) ? [revisionRule(mesh)] : []),
+    ];
+    return roleWithBinding(mesh, namespace, rules);
+  });
+}
+
+/** Proxies are found by their labels, and asked for their metrics through the API server. */
+const PROXY_RULES: readonly JsonObject[] = [
+  { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+  { apiGroups: [""], resources: ["pods/proxy"], verbs: ["get"] },
+];
+
+function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
+  const kinds = new Map(resources.map((resource) => [`${groupOf(resource)}/${resource.kind}`, resource]));
+  return [...kinds.values()].map((resource) => {
+    const rule = { apiGroups: [groupOf(resource)], resources: [pluralOf(resource)] };
+    if (resource.kind !== "Service") return { ...rule, verbs: ["get", "create", "patch", "delete"] };
+    const resourceNames = resources.filter(({ kind }) => kind === "Service").map(({ metadata }) => metadata.name);
+    return { ...rule, resourceNames, verbs: ["get", "patch"] };
+  });
+}
+
+function revisionRule(mesh: Mesh): JsonObject {
+  const verbs = ["get", "create", "patch", "delete"];
+  return { apiGroups: [""], resources: ["secrets"], resourceNames: revisionNames(mesh), verbs };
+}
+
+function roleWithBinding(mesh: Mesh, namespace: string, rules: readonly JsonObject[]): readonly Resource[] {
+  const metadata = { name: resourceName(mesh, "deploy"), namespace, labels: labelsOf(mesh, undefined) };
+  const apiGroup = "rbac.authorization.k8s.io";
+  const apiVersion = `${apiGroup}/v1`;
+  return [
+    { apiVersion, kind: "Role", metadata, rules },
+    {
+      apiVersion,
+      kind: "RoleBinding",
+      metadata,
+      roleRef: { apiGroup, kind: "Role", name: metadata.name },
+      subjects: [{ apiGroup, kind: "Group", name: resourceName(mesh, "deployers") }],
+    },
+  ];
+}

@@ -1,0 +1,133 @@
+import { type Command, Option } from "commander";
+
+import type { DeployOptions } from "./commands/deploy.js";
+import type { DiffOptions } from "./commands/diff.js";
+import {
+  DEPLOY_EXAMPLES,
+  DIFF_EXAMPLES,
+  ROLLBACK_EXAMPLES,
+  STATUS_EXAMPLES,
+  UNINSTALL_EXAMPLES,
+} from "./commands/examples-cluster.js";
+import type { RollbackOptions } from "./commands/rollback.js";
+import type { StatusOptions } from "./commands/status.js";
+import type { UninstallOptions } from "./commands/uninstall.js";
+import { exitCodeOf } from "./run-exit-code.js";
+import {
+  API,
+  between,
+  CONFIG,
+  CONTEXT,
+  IMAGE,
+  type Invocation,
+  KUBECONFIG,
+  OUTPUT,
+  PLAIN_HTTP,
+  TIMEOUT,
+  YES,
+} from "./run-options.js";
+
+/**
+ * The commands that talk to clusters. What they run is loaded when it is needed, for it has a large library below it.
+ */
+export function addClusterCommands(program: Command, invocation: Invocation): void {
+  for (const add of [addDiff, addDeploy, addStatus, addRollback, addUninstall]) add(program, invocation);
+}
+
+/** As `kubectl diff`: what cannot be done is 3, since 1 says that there are differences. */
+function addDiff(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("diff")
+    .description("show what deploy would change in a cluster")
+    .addOption(CONFIG)
+    .addOption(IMAGE)
+    .addOption(API)
+    .addOption(PLAIN_HTTP)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .addHelpText("after", DIFF_EXAMPLES)
+    .action(async (options: DiffOptions) => {
+      const { diff } = await import("./commands/diff.js");
+      try {
+        done(await diff(options, io, signal));
+      } catch (error) {
+        const exitCode = exitCodeOf(error, io, signal);
+        done(exitCode === 1 ? 3 : exitCode);
+      }
+    });
+}
+
+function addDeploy(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("deploy")
+    .description("bring a hopgate.yaml into a cluster, and wait until every proxy runs it")
+    .addOption(CONFIG)
+    .addOption(IMAGE)
+    .addOption(API)
+    .addOption(PLAIN_HTTP)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .addOption(
+      new Option("--dry-run <where>", "change nothing; ask the API server (server) or nobody (client)").choices([
+        "client",
+        "server",
+      ]),
+    )
+    .option("--wait", "wait for the proxies, and undo it if they do not run it in time (the default)", true)
+    .option("--no-wait", "look once, and undo nothing; exit 1 unless every proxy runs it already")
+    .addOption(TIMEOUT)
+    .addOption(OUTPUT)
+    .addHelpText("after", DEPLOY_EXAMPLES)
+    .action(async (options: DeployOptions) => {
+      const { deploy } = await import("./commands/deploy.js");
+      done(await deploy(options, io, signal));
+    });
+}
+
+function addStatus(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("status")
+    .description("say what is deployed, and whether every proxy runs it")
+    .addOption(CONFIG)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .option("-w, --watch", "again and again, until Ctrl-C")
+    .addOption(OUTPUT)
+    .addHelpText("after", STATUS_EXAMPLES)
+    .action(async (options: StatusOptions) => {
+      const { status } = await import("./commands/status.js");
+      done(await status(options, io, signal));
+    });
+}
+
+function addRollback(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("rollback")
+    .description("bring an earlier revision back")
+    .argument("[revision]", "its number, as status says it (default: the one before the current)", between(1, 1e9))
+    .addOption(CONFIG)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .addOption(YES)
+    .addOption(TIMEOUT)
+    .addHelpText("after", ROLLBACK_EXAMPLES)
+    .action(async (revision: number | undefined, options: RollbackOptions) => {
+      const { rollback } = await import("./commands/rollback.js");
+      done(await rollback(revision, options, io, signal));
+    });
+}
+
+function addUninstall(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("uninstall")
+    .description("remove from a cluster what hopgate made there")
+    .addOption(CONFIG)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .addOption(YES)
+    .addHelpText("after", UNINSTALL_EXAMPLES)
+    .action(async (options: UninstallOptions) => {
+      const { uninstall } = await import("./commands/uninstall.js");
+      done(await uninstall(options, io, signal));
+    });
+}
