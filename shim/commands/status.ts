@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { loadMesh } from "../config/load.js";
-import { Failure } from "../errors.js";
 import { Cluster } from "../kubernetes/cluster.js";
 import type { ProxyStatus } from "../kubernetes/proxies.js";
 import { shortcomings } from "../kubernetes/rollout.js";
@@ -124,10 +123,4 @@ function countsOf(requests: Readonly<Record<string, number>>): string {
 
 function firstLine(text = ""): string {
   return text.split("\n", 1)[0] ?? "";
-}
-
-/** The current revision. @throws Failure if nothing is deployed */
-function required(current: Revision | undefined, context: string): Revision {
-  if (current !== undefined) return current;
-  throw new Failure(`Nothing is deployed to ${context}.`, { fix: "Deploy it: hopgate deploy." });
 }

@@ -36,11 +36,6 @@ export function meshNameOf({ metadata }: Resource): string | undefined {
   return labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER ? labels[MESH_LABEL] : undefined;
 }
 
-/** The hop that the resource is for; undefined if it is for several. */
-function hopNameOf({ metadata }: Resource): string | undefined {
-  return (metadata["labels"] as Readonly<Record<string, string>> | undefined)?.[HOP_LABEL];
-}
-
 /** Kubernetes wants a letter or a digit at both ends of a name, hopgate.yaml does not. */
 function usable(name: string): string {
   if (!name.startsWith("-") && !name.endsWith("-")) return name;
