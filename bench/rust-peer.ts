@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -22,7 +23,13 @@ export async function buildRustPeer(env: Env): Promise<RustPeer> {
   try {
     // Cargo writes beside the sources, and takes those for unchanged whose times are.
     await cp(packagePath("bench", "peers", "rust"), folder, { recursive: true, preserveTimestamps: true });
-    const { stdout } = await run(env["RUSTC"] || "rustc", ["--version"]);
+    const rustc = env["RUSTC"] || "rustc";
+    const { stdout } = await run(rustc, ["--version"]);
+    const { stdout: libraries } = await run(rustc, ["--print", "target-libdir", "--target", TARGET]);
+    // Cargo would find out too, but only when it has compiled what the host needs. It can build the library itself (`-Z build-std`).
+    if (!existsSync(libraries.trim()) && env["CARGO_UNSTABLE_BUILD_STD"] === undefined) {
+      return { why: `this Rust cannot compile for WebAssembly: rustup target add ${TARGET}` };
+    }
     await run("cargo", ["build", "--release", "--target", TARGET], { cwd: folder, timeout: BUILD_TIMEOUT_MS });
     return { path: join(folder, "target", TARGET, "release", "hopgate_rust_peer.wasm"), compiler: stdout.trim() };
   } catch (error) {
@@ -33,9 +40,6 @@ export async function buildRustPeer(env: Env): Promise<RustPeer> {
 function reasonOf(error: unknown): string {
   const { code, stderr = "" } = error as NodeJS.ErrnoException & { readonly stderr?: string };
   if (code === "ENOENT") return "there is no cargo (https://rustup.rs)";
-  if (stderr.includes("can't find crate for `core`") || stderr.includes("can't find crate for `std`")) {
-    return `this Rust cannot compile for WebAssembly: rustup target add ${TARGET}`;
-  }
   const line = stderr.split("\n").find((text) => text.startsWith("error")) ?? stderr.trim().split("\n").at(-1);
   return `cargo build: ${line || String(error)}`;
 }
