@@ -19,14 +19,15 @@ export function samplesIn(text: string): readonly Sample[] {
 }
 
 /**
- * Where a proxy was not told to make labels of them, ours are in the name: `hopgate_config_hop___ingress____config___…`. In a name,
- * Envoy writes an underscore for whatever Prometheus does not take there.
+ * Labels that a proxy was not told to make are in the name: `hopgate_config_hop___ingress___config___70717618___…`. In a name,
+ * Envoy writes an underscore for whatever Prometheus does not take there, so a hyphen is one here.
  */
-function sampleOf(name: string, labels: Readonly<Record<string, string>>, value: number): Sample {
-  const inName = /^(?:wasmcustom_)?(hopgate_[a-z_]+?)_hop___(.*)$/.exec(name);
-  if (inName === null) return { name: name.replace(/^wasmcustom_/, ""), labels, value };
-  const [, base = "", rest = ""] = inName;
-  const found = [...`hop___${rest}`.matchAll(/(hop|backend|result|config|module)___(.*?)____/g)];
-  const own = found.map(([, label = "", text = ""]) => [label, text] as const);
+function sampleOf(fullName: string, labels: Readonly<Record<string, string>>, value: number): Sample {
+  const name = fullName.replace(/^wasmcustom_/, "");
+  const own = [...name.matchAll(LABEL_IN_NAME)].map(([, label = "", text = ""]) => [label, text] as const);
+  if (!name.startsWith("hopgate_")) return { name, labels, value };
+  const base = name.replace(LABEL_IN_NAME, "").replace(/_+$/, "");
   return { name: base, labels: { ...labels, ...Object.fromEntries(own) }, value };
 }
+
+const LABEL_IN_NAME = /_?(hop|backend|result|config|module)___(.*?)___/g;

@@ -63,7 +63,7 @@ export function judge(
   expected: Pick<ExpectedHop, "hop" | "config" | "module">,
   { running, workers }: ProxyReport,
 ): { readonly state: ProxyState; readonly reason: string } {
-  const ofHop = running.filter(({ hop }) => hop === expected.hop);
+  const ofHop = running.filter(({ hop }) => underscored(hop) === underscored(expected.hop));
   const wanted = ofHop.find(({ config, module }) => config === expected.config && module === expected.module);
   if (wanted !== undefined) {
     if (workers === undefined) return { state: "unknown", reason: "it does not say how many workers it has" };
@@ -77,4 +77,9 @@ export function judge(
     state: "other",
     reason: `it runs configuration ${other.config} of module ${other.module}, not ${expected.config} of ${expected.module}`,
   };
+}
+
+/** As a name is where a proxy does not make labels (see `samplesIn`). No name of a hop has an underscore. */
+function underscored(name: string): string {
+  return name.replaceAll("-", "_");
 }

@@ -64,5 +64,7 @@ function serviceLabels(hop: WaypointHop, { service, namespace }: KubernetesBacke
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: service, namespace, labels: waypointLabels(hop.gateway, waypointNamespace) },
+    // istioctl validate fails over a Service without.
+    spec: {},
   };
 }

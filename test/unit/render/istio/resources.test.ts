@@ -127,7 +127,7 @@ describe("hosts outside the mesh", () => {
       host,
       exportTo: ["."],
       workloadSelector: { matchLabels: { istio: "ingressgateway" } },
-      trafficPolicy: { tls: { mode: "SIMPLE", sni: host, subjectAltNames: [host] } },
+      trafficPolicy: { tls: { mode: "SIMPLE", sni: host, subjectAltNames: [host], caCertificates: "system" } },
     });
   });
 
@@ -243,6 +243,7 @@ describe("a service of the cluster behind a waypoint", () => {
           "istio.io/ingress-use-waypoint": "true",
         },
       },
+      spec: {},
     });
   });
 

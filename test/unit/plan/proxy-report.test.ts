@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { judge, reportIn } from "../../../shim/plan/proxy-report.js";
+
+/** As a proxy of Istio's answers `/stats/prometheus`: with the labels that it was told to make, with some, and with none. */
+const TAGGED = `# TYPE envoy_cluster_upstream_cx_rx_bytes_total counter
+envoy_cluster_upstream_cx_rx_bytes_total{cluster_name="xds-grpc"} 105096
+hopgate_requests{hop="front-door",backend="llm",result="ok"} 7
+hopgate_requests{hop="front-door",backend="kb",result="ok"} 2
+hopgate_requests{hop="front-door",backend="kb",result="token_unavailable"} 1
+envoy_server_concurrency{} 2
+hopgate_config{hop="front-door",config="70717618",module="77a8ce8b94268f1c"} 3
+hopgate_config{hop="front-door",config="00000000",module="77a8ce8b94268f1c"} 0
+`;
+const HALF_TAGGED = `envoy_server_concurrency{} 2
+hopgate_config_module___77a8ce8b94268f1c___{hop="front-door",config="70717618"} 3
+`;
+const UNTAGGED = `envoy_server_concurrency{} 2
+hopgate_requests_hop___front_door___backend___kb___result___token_unavailable___{} 4
+hopgate_config_hop___front_door___config___70717618___module___77a8ce8b94268f1c___{} 3
+`;
+
+const EXPECTED = { hop: "front-door", config: "70717618", module: "77a8ce8b94268f1c" };
+
+describe("what a proxy says about itself", () => {
+  it("is read from its metrics", () => {
+    expect(reportIn(TAGGED)).toEqual({
+      workers: 2,
+      running: [{ hop: "front-door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3 }],
+      configurationBytes: 105096,
+      requests: { ok: 9, token_unavailable: 1 },
+    });
+  });
+
+  it("is the same where labels stayed in the names, but for the hyphens", () => {
+    expect(reportIn(UNTAGGED)).toMatchObject({
+      workers: 2,
+      running: [{ hop: "front_door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3 }],
+      requests: { token_unavailable: 4 },
+    });
+  });
+
+  it("is nothing where there is nothing", () => {
+    expect(reportIn("")).toEqual({ workers: undefined, running: [], configurationBytes: 0, requests: {} });
+  });
+});
+
+describe("a proxy is", () => {
+  it.each([TAGGED, HALF_TAGGED, UNTAGGED])(
+    "loaded when each worker and the main thread run what is expected",
+    (text) => {
+      expect(judge(EXPECTED, reportIn(text))).toEqual({ state: "loaded", reason: "" });
+    },
+  );
+
+  it("not loaded while one worker does not run it", () => {
+    const { state, reason } = judge(EXPECTED, reportIn(TAGGED.replace('1c"} 3', '1c"} 2')));
+    expect({ state, reason }).toEqual({ state: "other", reason: "2 of 3 VMs run it so far" });
+  });
+
+  it("not loaded with another configuration, or with another build that has the same", () => {
+    expect(judge({ ...EXPECTED, config: "11111111" }, reportIn(TAGGED)).state).toBe("other");
+    const { state, reason } = judge({ ...EXPECTED, module: "0".repeat(16) }, reportIn(TAGGED));
+    expect(state).toBe("other");
+    expect(reason).toContain("it runs configuration 70717618 of module 77a8ce8b94268f1c");
+  });
+
+  it("absent without a filter of this hop, also where there is one of another", () => {
+    expect(judge({ ...EXPECTED, hop: "other" }, reportIn(TAGGED)).state).toBe("absent");
+    expect(judge(EXPECTED, reportIn("envoy_server_concurrency{} 2\n")).state).toBe("absent");
+  });
+
+  it("unknown, not loaded, where it does not say how many workers it has", () => {
+    expect(judge(EXPECTED, reportIn(TAGGED.replace(/^envoy_server_concurrency.*$/m, ""))).state).toBe("unknown");
+  });
+
+  it("loaded while an old configuration ends its last streams", () => {
+    expect(judge(EXPECTED, reportIn(TAGGED.replace('1c"} 0', '1c"} 1'))).state).toBe("loaded");
+  });
+});
