@@ -41,7 +41,7 @@ function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
 }
 
 function revisionRule(mesh: Mesh): JsonObject {
-  const verbs = ["get", "create", "patch", "delete"];
+  const verbs = ["get", "create", "update", "patch", "delete"];
   return { apiGroups: [""], resources: ["secrets"], resourceNames: revisionNames(mesh), verbs };
 }
 

@@ -55,12 +55,14 @@ describe("the roles", () => {
     const secrets = ["agents", "istio-ingress", "llm-ns"].flatMap((namespace) =>
       rulesIn(namespace)
         .filter(({ resources: plurals }) => plurals.includes("secrets"))
-        .map(({ resourceNames }) => ({ namespace, resourceNames })),
+        .map(({ resourceNames, verbs }) => ({ namespace, resourceNames, verbs })),
     );
     expect(secrets).toEqual([
       {
         namespace: "istio-ingress",
         resourceNames: Array.from({ length: 10 }, (_, slot) => `shop-revision-${String(slot)}`),
+        // A new one is created by a patch, and one that is there replaced.
+        verbs: ["get", "create", "update", "patch", "delete"],
       },
     ]);
     expect(new Set(made.map(({ kind }) => kind))).toEqual(new Set(["Role", "RoleBinding"]));
