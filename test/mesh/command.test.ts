@@ -59,43 +59,50 @@ describe.skipIf(programs === undefined)(
       return { child, state };
     };
 
-    const nothingLeft = async (address: string): Promise<void> => {
+    const nothingLeft = async (): Promise<void> => {
       await eventually(() => (processesWith(temporary).length === 0 ? true : undefined));
       expect(readdirSync(temporary)).toEqual([]);
-      expect(Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address))).not.toContain(
-        address,
-      );
     };
 
     it("says what is where, and ends everything when it is told to", async () => {
       const { child, state } = await up();
-      const address = state.registry.replace(/:\d+$/, "");
-      expect(Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address))).toContain(address);
+      const address = addressOf(state);
+      expect(machineAddresses()).toContain(address);
       expect(existsSync(state.kubeconfig)).toBe(true);
       expect(state.proxies.map(({ kind }) => kind)).toEqual(["gateway", "gatewayApi", "waypoint"]);
       const ended = once(child, "exit");
       expect((await run("down")).code).toBe(0);
       expect(await ended).toEqual([0, null]);
-      await nothingLeft(address);
+      await nothingLeft();
+      expect(machineAddresses()).not.toContain(address);
       expect(await run("status")).toEqual({ code: 0, stdout: "No mesh in a box runs here.\n" });
     });
 
     it("leaves nothing where it is killed", async () => {
       const { child, state } = await up();
       child.kill("SIGKILL");
-      await nothingLeft(state.registry.replace(/:\d+$/, ""));
+      await nothingLeft();
+      expect(machineAddresses()).not.toContain(addressOf(state));
     });
 
     it("runs without being root, in namespaces of its own", async () => {
-      const { child, state } = await up(...NAMESPACES);
+      const { child } = await up(...NAMESPACES);
       const ended = once(child, "exit");
       child.kill("SIGINT");
       expect(await ended).toEqual([0, null]);
-      await nothingLeft(state.registry.replace(/:\d+$/, ""));
+      await nothingLeft();
     });
   },
   180_000,
 );
+
+function addressOf({ registry }: State): string {
+  return registry.replace(/:\d+$/, "");
+}
+
+function machineAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list = []) => list.map(({ address }) => address));
+}
 
 /** Processes that were started with this TMPDIR. */
 function processesWith(temporary: string): string[] {
