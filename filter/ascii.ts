@@ -24,11 +24,15 @@ export const enum Ascii {
   Tilde = 0x7e,
 }
 
+// @ts-ignore: decorator
+@inline
 export function isDigit(byte: i32): bool {
   return <u32>(byte - 0x30) < 10;
 }
 
 /** `a` to `z`. */
+// @ts-ignore: decorator
+@inline
 export function isLower(byte: i32): bool {
   return <u32>(byte - 0x61) < 26;
 }
@@ -39,6 +43,8 @@ export function isLetter(byte: i32): bool {
 }
 
 /** What the names of hops and backends are made of: `a` to `z`, digits and hyphens. */
+// @ts-ignore: decorator
+@inline
 export function isNameByte(byte: i32): bool {
   return isLower(byte) || isDigit(byte) || byte == Ascii.Hyphen;
 }

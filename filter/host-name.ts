@@ -8,6 +8,9 @@ import { Bytes, lowerCase, Writer } from "./host/bytes";
 /** Longest host name (RFC 1035, section 2.3.4). */
 const MAX_NAME: i32 = 253;
 
+/** The name in an authority, without port and trailing dot. */
+const part = Bytes.empty();
+
 export class HostName {
   /** The name, after `parse` said true. */
   readonly name: Writer = new Writer(MAX_NAME + 1);
@@ -24,11 +27,12 @@ export class HostName {
     if (colon >= 0 && !isPort(authority, colon + 1)) return false;
     if (end > 0 && authority.at(end - 1) == Ascii.Dot) end -= 1;
     if (end == 0 || end > MAX_NAME) return false;
+    part.point(authority, 0, end);
+    const name = this.name.appendLower(part);
     let before: i32 = Ascii.Dot;
     for (let i = 0; i < end; i++) {
-      const byte = lowerCase(authority.at(i));
+      const byte = name.at(i);
       if (!isHostByte(byte) || (byte == Ascii.Dot && before == Ascii.Dot)) return false;
-      this.name.appendByte(byte);
       before = byte;
     }
     return before != Ascii.Dot;

@@ -56,6 +56,7 @@ class Entry {
 export class HostTable {
   private entries: StaticArray<Entry | null> = new StaticArray<Entry | null>(16);
   private size: i32 = 0;
+  private hasWildcards: bool = false;
 
   /** False if the host has a route already. */
   addExact(name: Bytes, route: Route): bool {
@@ -70,6 +71,7 @@ export class HostTable {
     const entry = this.entryFor(suffix);
     if (entry.wildcard !== null) return false;
     entry.wildcard = route;
+    this.hasWildcards = true;
     return true;
   }
 
@@ -79,7 +81,7 @@ export class HostTable {
     let value = FNV_OFFSET;
     for (let i = host.length - 1; i >= 0; i--) {
       const byte = host.at(i);
-      if (byte == Ascii.Dot) {
+      if (byte == Ascii.Dot && this.hasWildcards) {
         const suffix = this.lookUp(host, i + 1, value);
         if (suffix !== null && suffix.wildcard !== null) route = suffix.wildcard;
       }

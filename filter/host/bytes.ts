@@ -53,6 +53,7 @@ export class Bytes {
   }
 
   /** Looks at `length` bytes of `other` from `start` on, cut to what `other` has. */
+  @inline
   point(other: Bytes, start: i32, length: i32): void {
     const from = min(max(start, 0), other.length);
     this.owner = other.owner;
@@ -60,6 +61,8 @@ export class Bytes {
     this.length = min(max(length, 0), other.length - from);
   }
 
+
+  @inline
   clear(): void {
     this.owner = NOTHING;
     this.start = 0;
@@ -141,6 +144,8 @@ export class Writer extends Bytes {
     super(new StaticArray<u8>(capacity), 0, 0);
   }
 
+
+  @inline
   reset(): Writer {
     this.length = 0;
     this.overflowed = false;
@@ -151,6 +156,18 @@ export class Writer extends Bytes {
     const size = bytes.length;
     if (this.reserve(size)) {
       memory.copy(this.pointer + this.length, bytes.pointer, size);
+      this.length += size;
+    }
+    return this;
+  }
+
+  /** As `append`, with ASCII letters in lower case. */
+  appendLower(bytes: Bytes): Writer {
+    const size = bytes.length;
+    if (this.reserve(size)) {
+      const from = bytes.pointer;
+      const to = this.pointer + this.length;
+      for (let i = 0; i < size; i++) store<u8>(to + i, <u8>lowerCase(<i32>load<u8>(from + i)));
       this.length += size;
     }
     return this;
@@ -197,6 +214,8 @@ export class Writer extends Bytes {
     return this;
   }
 
+
+  @inline
   private reserve(size: i32): bool {
     if (size <= this.owner.length - this.start - this.length) return true;
     this.overflowed = true;

@@ -85,16 +85,22 @@ export function getHeader(map: HeaderMap, name: Bytes, into: Inbox): Status {
 }
 
 /** Adds one more value behind those that are there. */
+// @ts-ignore: decorator
+@inline
 export function addHeader(map: HeaderMap, name: Bytes, value: Bytes): Status {
   return proxyAddHeader(map, name.pointer, name.length, value.pointer, value.length);
 }
 
 /** Leaves exactly this value. */
+// @ts-ignore: decorator
+@inline
 export function replaceHeader(map: HeaderMap, name: Bytes, value: Bytes): Status {
   return proxyReplaceHeader(map, name.pointer, name.length, value.pointer, value.length);
 }
 
 /** Removes all values; Ok also where there was none. */
+// @ts-ignore: decorator
+@inline
 export function removeHeader(map: HeaderMap, name: Bytes): Status {
   return proxyRemoveHeader(map, name.pointer, name.length);
 }
