@@ -170,7 +170,6 @@ function readToken(section: Section, backend: Backend, config: Config, tokens: N
   const audience = section.text(Bytes.of("audience"));
   const header = section.choice(Bytes.of("header"), Bytes.of("auto, authorization, x-serverless-authorization"));
   section.end();
-  if (audience.length > 1024) report(section.pathOf(Bytes.of("audience")), Bytes.of("must have at most 1024 bytes"));
   backend.wantsToken = true;
   if (config.identity.mode == IdentityMode.Off) return;
   let token = tokens.get(audience);

@@ -2,7 +2,7 @@
  * ID tokens of another service account, from the IAM Credentials API.
  * https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateIdToken
  */
-import { answerStatus, readAnswer } from "./answer";
+import { answerStatus, expectAnswer, readAnswer } from "./answer";
 import { Ascii } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 import { httpCall, HttpCallback } from "./host/http-call";
@@ -57,6 +57,7 @@ export function requestImpersonated(
   timeoutMs: i32,
   callback: HttpCallback,
 ): Bytes | null {
+  expectAnswer();
   path.reset().append(ACCOUNTS_PATH).append(identity.serviceAccount).append(GENERATE);
   appendText(question.reset().append(AUDIENCE), audience);
   question.append(INCLUDE_EMAIL);

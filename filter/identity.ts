@@ -1,6 +1,6 @@
 /** The identity settings of a configuration, and what its tokens have in common. */
 import { AccessToken } from "./access-token";
-import { Bytes } from "./host/bytes";
+import { Bytes, hash64 } from "./host/bytes";
 import { RootContext } from "./host/context";
 
 export const enum IdentityMode {
@@ -32,8 +32,13 @@ export class Identity {
   /** Mode impersonate: what the IAM Credentials API is asked with. */
   readonly accessToken: AccessToken = new AccessToken();
 
+  /** Of the hop's name, for `own-tokens.ts`. */
+  readonly hopHash: i64;
+
   constructor(
     readonly root: RootContext,
     readonly hop: Bytes,
-  ) {}
+  ) {
+    this.hopHash = <i64>hash64(hop);
+  }
 }

@@ -11,7 +11,7 @@
  *                     └── fetch, and wait for it
  */
 import { Algorithm } from "./algorithm";
-import { answerStatus, readAnswer } from "./answer";
+import { answerStatus, appendOrigin, expectAnswer, readAnswer } from "./answer";
 import { Ascii } from "./ascii";
 import { Bytes, hash64, Writer } from "./host/bytes";
 import { monotonicNs } from "./host/clock";
@@ -55,7 +55,7 @@ const record = new KeySetRecord();
 const headers = new PairsWriter(4, 8192);
 const noBody = Bytes.empty();
 const body = new Inbox(4096, MAX_SET_BYTES);
-const message = new Writer(2048);
+const message = new Writer(4096);
 
 /** What the other workers are at, by the record. */
 const enum Others {
@@ -110,9 +110,11 @@ export class KeySet extends HttpCallback {
     private identity: Identity,
   ) {
     super();
-    const size = KEY_PREFIX.length + source.cluster.length + source.authority.length + source.path.length + 1;
+    const size = KEY_PREFIX.length + source.cluster.length + source.authority.length + source.path.length + 3;
     this.recordKey = new Writer(size)
       .append(KEY_PREFIX)
+      .appendInteger(algorithm) // of one set, each takes its own keys
+      .appendByte(Ascii.Slash)
       .append(source.cluster)
       .appendByte(Ascii.Slash)
       .append(source.authority)
@@ -232,6 +234,7 @@ export class KeySet extends HttpCallback {
   private fetch(): void {
     if (!canCall()) return;
     const source = this.source;
+    expectAnswer();
     headers.reset().add(METHOD, GET).add(PATH, source.path).add(AUTHORITY, source.authority);
     const status = httpCall(this.identity.root, source.cluster, headers, noBody, source.timeoutMs, this);
     this.wanted = false;
@@ -297,7 +300,8 @@ export class KeySet extends HttpCallback {
   private warn(reason: Bytes): void {
     if (!isLogged(LogLevel.Warn)) return;
     const where = message.reset().append(WARNING).append(this.source.authority).append(this.source.path);
-    log(LogLevel.Warn, where.append(WARNING_REASON).append(reason));
+    appendOrigin(where.append(WARNING_REASON).append(reason), this.source.cluster);
+    log(LogLevel.Warn, where);
   }
 
   /** Lets everybody who has waited since `sinceNs` or longer look again. */

@@ -3,7 +3,7 @@
  * https://cloud.google.com/compute/docs/instances/verifying-instance-identity (ID tokens)
  * https://cloud.google.com/compute/docs/access/authenticate-workloads (access tokens)
  */
-import { answerHas, answerStatus, readAnswer } from "./answer";
+import { answerHas, answerStatus, expectAnswer, readAnswer } from "./answer";
 import { Ascii, isDigit, isLetter } from "./ascii";
 import { Bytes, Writer } from "./host/bytes";
 import { httpCall, HttpCallback } from "./host/http-call";
@@ -56,6 +56,7 @@ export function requestAccessToken(identity: Identity, callback: HttpCallback): 
 
 /** Asks for what `path` says. */
 function ask(identity: Identity, callback: HttpCallback): Bytes | null {
+  expectAnswer();
   headers.reset().add(METHOD, GET).add(PATH, path).add(AUTHORITY, HOST).add(METADATA_FLAVOR, GOOGLE);
   const status = httpCall(identity.root, identity.cluster, headers, noBody, identity.timeoutMs, callback);
   if (status == Status.Ok) return null;

@@ -34,9 +34,12 @@ let oldest: u32 = 0;
 const BITS: u32 = 1 << 16;
 const marks = new StaticArray<u64>(<i32>(BITS / 64));
 
-/** `header` (`Bearer TOKEN`) will be put on requests, and is good until `untilNs`. */
-export function remember(header: Bytes, untilNs: i64, nowNs: i64): void {
-  const first = read64(header, header.length - TAIL);
+/**
+ * `header` (`Bearer TOKEN`) will be put on requests by the hop called `hop` (its hash), and is good until `untilNs`. Two hops can be in one VM:
+ * what the one added is for the other a credential like any.
+ */
+export function remember(header: Bytes, hop: i64, untilNs: i64, nowNs: i64): void {
+  const first = read64(header, header.length - TAIL) ^ hop;
   const second = read64(header, header.length - TAIL / 2);
   let expired: OwnToken | null = null;
   for (let i = 0; i < tokens.length; i++) {
@@ -71,10 +74,10 @@ function isMarked(tail: i64): bool {
   return ((marks[<i32>(bit >> 6)] >> (bit & 63)) & 1) != 0;
 }
 
-/** Whether `header` is the value of a credential that this VM has put on a request. */
-export function isOwn(header: Bytes): bool {
+/** Whether `header` is the value of a credential that this hop has put on a request in this VM. */
+export function isOwn(header: Bytes, hop: i64): bool {
   if (header.length < TAIL) return false;
-  const first = read64(header, header.length - TAIL);
+  const first = read64(header, header.length - TAIL) ^ hop;
   const second = read64(header, header.length - TAIL / 2);
   if (!isMarked(second)) return false;
   for (let i = 0; i < tokens.length; i++) {

@@ -37,6 +37,7 @@ import {
   OWN_BACKEND,
   OWN_CALLER,
   OWN_TIMING,
+  OWN_TRACE,
   SERVER_TIMING,
   SERVERLESS_AUTHORIZATION,
 } from "./names";
@@ -115,7 +116,7 @@ export class Request extends Waiter {
     const config = this.config;
     this.exposed = isExposed(config);
     const found = config.matchService ? findService() : host.parse(head.authority);
-    if (!removeOwnTokens()) return this.refuse(TOKEN_UNAVAILABLE);
+    if (!removeOwnTokens(config.identity.hopHash)) return this.refuse(TOKEN_UNAVAILABLE);
     this.hasAuthorization = head.hasAuthorization;
     this.sanitise(config);
     const name: Bytes = config.matchService ? service : host.name;
@@ -143,7 +144,9 @@ export class Request extends Waiter {
     if (!head.hasOwn) return;
     for (let name = head.nextOwn(); name !== null; name = head.nextOwn()) {
       const isForged = name.equals(OWN_BACKEND) || name.equals(OWN_CALLER) || name.indexOf(Ascii.Underscore) >= 0;
-      if (config.edge || isForged) removeHeader(HeaderMap.Request, name);
+      // The key has done its work where the time is told; the service need not know it.
+      const isSpent = this.exposed && name.equals(OWN_TRACE);
+      if (config.edge || isForged || isSpent) removeHeader(HeaderMap.Request, name);
     }
   }
 
@@ -180,6 +183,7 @@ export class Request extends Waiter {
 
   /** Tells those behind who calls, and takes the caller's token away where it is not theirs to see. False: the host refuses. */
   private introduce(validator: Validator): bool {
+    validator.countAccepted();
     const caller = validator.caller;
     if (caller.length > 0 && replaceHeader(HeaderMap.Request, OWN_CALLER, caller) != Status.Ok) return false;
     if (validator.forwards) return true;
@@ -332,9 +336,9 @@ export class Request extends Waiter {
  * What an earlier pass of this request was given (an internal redirect, see `own-tokens.ts`) goes before anything is decided, and
  * is then as if it had never been there. False if the host does not take it away: then the request must not go on.
  */
-function removeOwnTokens(): bool {
-  const inAuthorization = head.hasAuthorization && isOwn(head.authorization);
-  const inServerless = head.hasServerlessAuthorization && isOwn(head.serverlessAuthorization);
+function removeOwnTokens(hop: i64): bool {
+  const inAuthorization = head.hasAuthorization && isOwn(head.authorization, hop);
+  const inServerless = head.hasServerlessAuthorization && isOwn(head.serverlessAuthorization, hop);
   if (!inAuthorization && !inServerless) return true;
   if (inAuthorization && removeHeader(HeaderMap.Request, AUTHORIZATION) != Status.Ok) return false;
   if (inServerless && removeHeader(HeaderMap.Request, SERVERLESS_AUTHORIZATION) != Status.Ok) return false;

@@ -10,6 +10,8 @@ import { Json, Kind } from "./json";
 
 const MAX_SHOWN_PATH: i32 = 200;
 const MAX_HEADER_NAME: i32 = 128;
+/** Everything that the filter builds of texts (paths, keys in shared data, headers) has room for this. */
+const MAX_TEXT: i32 = 1024;
 
 /** The first thing that is wrong, or empty. */
 const problem = new Writer(512);
@@ -200,6 +202,7 @@ export class List {
 function textOf(json: Json, node: i32, path: Bytes): Bytes {
   if (json.kind(node) != Kind.String) report(path, Bytes.of("must be a string"));
   else if (json.textSize(node) == 0) report(path, Bytes.of("must not be empty"));
+  else if (json.textSize(node) > MAX_TEXT) report(path, Bytes.of("must have at most 1024 bytes"));
   else return decode(json, node);
   return Bytes.empty();
 }

@@ -12,6 +12,7 @@
  *
  * A token is wanted while there is none, while requests wait, and when it is due for refresh.
  */
+import { appendOrigin } from "./answer";
 import { Ascii } from "./ascii";
 import { Fetch } from "./fetch";
 import { Bytes, Writer } from "./host/bytes";
@@ -33,7 +34,7 @@ const NS_PER_SEC: i64 = 1_000_000_000;
 
 /** A token is not used in its last seconds: it must still be valid when it has reached the service. */
 const MARGIN_NS: i64 = 5 * NS_PER_SEC;
-/** Spread of the refresh over the workers and proxies that got their tokens at the same time. */
+/** Spread of the refresh over the workers and proxies that got their tokens at the same time: so much earlier than asked, at most. */
 const REFRESH_JITTER_MS: i64 = 10_000;
 /** A source whose tokens are always due for refresh is asked no more often than this, or at half of their life. */
 const REFRESH_PAUSE_MS: i64 = 30_000;
@@ -62,8 +63,11 @@ const MAX_KEY: i32 = 4096;
 const WARNING = Bytes.of("hopgate: no ID token for audience ");
 const WARNING_REASON = Bytes.of(": ");
 
+/** What the reasons of the IAM Credentials API begin with. */
+const IAM = Bytes.of("iam_");
+
 const record = new TokenRecord();
-const message = new Writer(2048);
+const message = new Writer(4096);
 
 export class Token {
   /** `Bearer TOKEN`, empty if there is none; use it only after `isUsable`. */
@@ -231,7 +235,9 @@ export class Token {
   private fail(reason: Bytes, nowNs: i64): void {
     countTokenFetch(this.identity.hop, reason);
     if (isLogged(LogLevel.Warn)) {
-      log(LogLevel.Warn, message.reset().append(WARNING).append(this.audience).append(WARNING_REASON).append(reason));
+      message.reset().append(WARNING).append(this.audience).append(WARNING_REASON).append(reason);
+      appendOrigin(message, reason.startsWith(IAM) ? this.identity.credentialsCluster : this.identity.cluster);
+      log(LogLevel.Warn, message);
     }
     // A worker that took over meanwhile may have had more luck.
     if (record.read(this.key)) this.takeFromRecord(nowNs);
@@ -264,15 +270,20 @@ export class Token {
     this.usableUntilNs = untilNs;
     this.endsNs = untilNs;
     this.refreshAtMs = this.refreshTime(untilNs + MARGIN_NS, nowNs);
-    remember(this.header, untilNs + MARGIN_NS, nowNs);
+    remember(this.header, this.identity.hopHash, untilNs + MARGIN_NS, nowNs);
     return true;
   }
 
   private refreshTime(expiresNs: i64, nowNs: i64): i64 {
     const nowMs = nowNs / NS_PER_MS;
     const leftMs = expiresNs / NS_PER_MS - nowMs;
-    const dueMs = leftMs - this.identity.refreshBeforeSec * 1000;
-    if (dueMs > 0) return nowMs + dueMs + (random(nowNs) % min(REFRESH_JITTER_MS, leftMs / 10 + 1));
+    // Never so late that the fetch could not be over while the token is still used.
+    const beforeMs = max<i64>(
+      <i64>this.identity.refreshBeforeSec * 1000,
+      MARGIN_NS / NS_PER_MS + this.identity.timeoutMs,
+    );
+    const dueMs = leftMs - beforeMs;
+    if (dueMs > 0) return nowMs + dueMs - (random(nowNs) % min(REFRESH_JITTER_MS, dueMs / 10 + 1));
     return nowMs + max(min(REFRESH_PAUSE_MS, leftMs / 2), REFRESH_FLOOR_MS);
   }
 

@@ -7,6 +7,7 @@ import { METADATA_SERVICE, outboundCluster } from "../../shim/render/envoy/names
 import { guestPath } from "../support/compile-guest.js";
 import { audienceOf } from "../support/echo.js";
 import { sendLoad, startCheapService } from "../support/load.js";
+import { scrape } from "../support/metrics.js";
 import { realEnvoy } from "../support/real-envoy.js";
 import { type Standalone, startStandalone } from "./standalone.js";
 
@@ -89,6 +90,9 @@ describe.skipIf(envoyPath === "")("another plugin that overwrites what our worke
     expect(await readFile(hop.envoy.logPath, "utf8")).not.toMatch(
       /Function: \w+ failed|vm_failed|Proxy-Wasm VM failed/i,
     );
+    // It had its hands on what our workers share, over and over: a token record that it did not write itself.
+    const found = (await scrape(hop.envoy.admin)).find(({ name }) => name === "hopgate_meddling_found");
+    expect(found?.value).toBeGreaterThan(10);
     const refused = answers.map((counts) => counts.get("token_unavailable") ?? 0);
     process.stderr.write(`another plugin in the way: ${refused.join(" and ")} refused beside those served\n`);
   });

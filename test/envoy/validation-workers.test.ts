@@ -166,7 +166,7 @@ describe.skipIf(envoyPath === "")("the workers of one Envoy", () => {
     try {
       const path = join(folder, "script.wasm");
       await writeFile(path, await guest("script"));
-      const key = `hopgate/1/keys/${JWKS}/www.googleapis.com${KEYS_PATH}`;
+      const key = `hopgate/1/keys/0/${JWKS}/www.googleapis.com${KEYS_PATH}`;
       const planted = keySet(stranger).replaceAll(" ", "");
       const script = ["configure tick 5", `tick get ${key}`, `tick set ${key} ${planted} read`].join("\n");
       const filters = [scriptFilter(path, script)];

@@ -4,7 +4,8 @@
  * What is kept in `corpus` is run first. Then inputs are changed at random for a while, and those that reach a place of the filter where
  * none was before are changed further. `HOPGATE_FUZZ_SEC` says for how long in all; from a minute on what was found is kept.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Emulator } from "../../shim/emulator/emulator.js";
@@ -106,5 +107,6 @@ function corpus(name: string): Buffer[] {
 
 function keep(name: string, inputs: readonly Buffer[]): void {
   const texts = inputs.filter(({ length }) => length <= MAX_KEPT_BYTES).map((input) => input.toString("base64"));
+  mkdirSync(dirname(corpusPath(name)), { recursive: true });
   writeFileSync(corpusPath(name), `${JSON.stringify(texts.slice(0, MAX_KEPT), undefined, 2)}\n`);
 }

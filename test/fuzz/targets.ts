@@ -46,7 +46,7 @@ const JSON_WORDS = [
   "{}",
   "[]",
 ];
-const RECORD = `hopgate/1/keys/${JWKS}/www.googleapis.com/oauth2/v3/certs`;
+const RECORD = `hopgate/1/keys/0/${JWKS}/www.googleapis.com/oauth2/v3/certs`;
 const WILD = "wild.example.internal";
 
 /** Checks the callers of a service in the cluster. */

@@ -1,11 +1,13 @@
 // Another plugin of the same proxy, in a VM of its own: it reads and overwrites the shared data whose keys its configuration
-// lists, one a line, as fast as it can tick, and calls that an accident.
+// lists, one a line, as fast as it can tick, and calls that an accident. `meddling_found` counts the records with a token that
+// somebody else has written.
 import "../../../filter/host/abort";
-import { Bytes, Writer } from "../../../filter/host/bytes";
+import { Bytes, hash64, read32, Writer } from "../../../filter/host/bytes";
 import { monotonicNs } from "../../../filter/host/clock";
 import { RootContext, StreamContext } from "../../../filter/host/context";
 import { registerRoot } from "../../../filter/host/dispatcher";
 import { Inbox } from "../../../filter/host/inbox";
+import { defineMetric, incrementMetric, MetricKind } from "../../../filter/host/metrics";
 import { CREATE, getSharedData, setSharedData, sharedDataCas } from "../../../filter/host/shared-data";
 import { Status } from "../../../filter/host/status";
 
@@ -29,6 +31,9 @@ const value = new Writer(1 << 17);
 class Meddler extends RootContext {
   private keys: Bytes[] = [];
   private turn: i32 = 0;
+  /** Hash of what was written last, for each key. */
+  private written: u64[] = [];
+  private counter: i32 = -1;
 
   onConfigure(configuration: Bytes): bool {
     for (let start = 0; start < configuration.length; ) {
@@ -37,6 +42,7 @@ class Meddler extends RootContext {
       const key = Bytes.empty();
       key.point(configuration, start, end - start);
       this.keys.push(key.copy());
+      this.written.push(0);
       start = end + 1;
     }
     this.setTickPeriod(TICK_MS);
@@ -44,11 +50,15 @@ class Meddler extends RootContext {
   }
 
   onTick(): void {
-    for (let i = 0; i < this.keys.length; i++) this.meddle(this.keys[i], this.turn++);
+    if (this.counter < 0) this.counter = defineMetric(MetricKind.Counter, Bytes.of("hopgate_meddling_found"));
+    for (let i = 0; i < this.keys.length; i++) this.meddle(i, this.turn++);
   }
 
-  private meddle(key: Bytes, turn: i32): void {
+  private meddle(index: i32, turn: i32): void {
+    const key = this.keys[index];
     const status = getSharedData(key, found);
+    const isTokenRecord = status == Status.Ok && found.length > 100 && read32(found, 0) == 0x3154_4748;
+    if (isTokenRecord && hash64(found) != this.written[index]) incrementMetric(this.counter, 1);
     const nowMs = monotonicNs() / NS_PER_MS;
     value.reset();
     switch (turn % 8) {
@@ -83,6 +93,7 @@ class Meddler extends RootContext {
         return;
     }
     setSharedData(key, value, status == Status.Ok ? sharedDataCas() : CREATE);
+    this.written[index] = hash64(value);
   }
 
   createStream(): StreamContext | null {

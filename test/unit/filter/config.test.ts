@@ -321,7 +321,9 @@ describe("refused, naming path and reason", () => {
       set("routes.1.open", undefined),
       "routes[1]: injects a token at an edge: needs validate, or open with the reason why callers are not checked here",
     ],
-    [set("backends.kb.token.audience", "a".repeat(1025)), "backends.kb.token.audience: must have at most 1024 bytes"],
+    ...["backends.kb.token.audience", "identity.cluster", "validators.google.jwks.path"].map(
+      (path): [string, string] => [set(path, "/".repeat(1025)), `${path}: must have at most 1024 bytes`],
+    ),
     // Not in this version.
     [set("validate", "gogle"), "validate: names no validator"],
     [

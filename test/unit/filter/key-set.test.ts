@@ -30,7 +30,7 @@ import {
   send,
 } from "../../support/filter.js";
 
-const RECORD = `hopgate/1/keys/${JWKS}/www.googleapis.com/oauth2/v3/certs`;
+const RECORD = `hopgate/1/keys/0/${JWKS}/www.googleapis.com/oauth2/v3/certs`;
 const next = rsaKey("google-2");
 
 /** Validates callers of a service in the cluster, so that no ID token of ours is in the way. */
@@ -99,6 +99,24 @@ describe("the fetch of a key set", () => {
     if (first !== undefined) answered(first);
     expect(proxy.metrics().histograms["hopgate_wait_us.hop=.=ingress;.;backend=.=llm;.;"]).toBeDefined();
     expectNoTrap(proxy);
+  });
+
+  test("of the route's validator: the hop's is asked again then, and has let in one caller", async () => {
+    const { validators } = checking();
+    const source = { ...validator().jwks, path: "/others" };
+    const both = { ...validators, other: { ...validator(), jwks: source } };
+    const proxy = await startValidator({ ...checking(), validate: "other", validators: both });
+    const answer = (path: string): void => {
+      for (const one of keyCalls(proxy))
+        if (one.header(":path") === path) one.respond([[":status", "200"]], keySet(google));
+    };
+    answer("/others");
+    const stream = call(proxy);
+    expect(outcome(stream)).toBe("held");
+    answer("/oauth2/v3/certs");
+    expect(outcome(stream)).toBe("ok");
+    const { counters } = proxy.metrics();
+    expect(counters["hopgate_validations.hop=.=ingress;.;result=.=ok;.;"]).toBe(2);
   });
 
   test("does not hold who needs no keys to be refused", async () => {

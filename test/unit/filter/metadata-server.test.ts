@@ -7,6 +7,7 @@ import {
   idToken,
   KB,
   KB_AUDIENCE,
+  METADATA,
   NOW_SEC,
   pluginConfig,
   refusal,
@@ -19,6 +20,11 @@ describe("what the metadata server may answer", () => {
   const future = NOW_SEC + 3600;
   const html = "<html><body>captive portal</body></html>";
   const fetched = (result: string): string => `hopgate_token_fetches.hop=.=ingress;.;result=.=${result};.;`;
+  /** What the log says of the answer's status, where it has one. */
+  const answered = (headers: Headers): string => {
+    const status = headers.find(([name]) => name === ":status")?.[1] ?? "";
+    return /^\d{3}$/.test(status) ? ` answered ${status}` : "";
+  };
   const json = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const rows: [string, Headers, string, string][] = [
     [
@@ -114,7 +120,7 @@ describe("what the metadata server may answer", () => {
       {
         level: "warn",
         vm: expect.any(String) as string,
-        message: `hopgate: no ID token for audience ${KB_AUDIENCE}: ${result}`,
+        message: `hopgate: no ID token for audience ${KB_AUDIENCE}: ${result} (${METADATA}${answered(headers)})`,
       },
     ]);
     expectNoTrap(proxy);

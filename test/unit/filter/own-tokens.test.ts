@@ -120,6 +120,17 @@ describe("a redirect that Envoy follows", () => {
 });
 
 describe("a credential of the caller's", () => {
+  test("that another hop in the same VM has added is left alone there", async () => {
+    const proxy = await warmFilter(twoServices());
+    const behind = { ...pluginConfig({ hop: "agents", edge: false }), backends: { llm: {}, kb: {} } };
+    expect(proxy.configure({ name: "behind", config: JSON.stringify(behind) })).toEqual({ accepted: true });
+    proxy.advance(20);
+    const first = send(proxy, KB);
+    const second = proxy.stream({ headers: first.requestHeaders ?? [], plugin: "behind" });
+    expect(credentials(first)).toEqual([["authorization", KB_AUDIENCE]]);
+    expect(credentials(second)).toEqual([["authorization", KB_AUDIENCE]]);
+  });
+
   test.each([
     ["another token for the same audience", `Bearer ${idToken({ jti: "x" })}x`],
     ["the end of one of ours", `Bearer c2lnbmF0dXJl`],

@@ -65,6 +65,12 @@ describe("an inner hop", () => {
     ]);
   });
 
+  test("keeps the key to itself where it tells the time to whoever has it", async () => {
+    const proxy = await startFilter({ ...inner, timing: { expose: "trace", key: "secret" } });
+    expect(send(proxy, LLM, [["x-hopgate-trace", "secret"]]).requestHeader("x-hopgate-trace")).toBeUndefined();
+    expect(send(proxy, LLM, [["x-hopgate-trace", "other"]]).requestHeader("x-hopgate-trace")).toBe("other");
+  });
+
   test("removes them on an unmatched host, too", async () => {
     const stream = send(await startFilter(inner), "other.example", FORGED.slice(0, 3));
     expect(own(stream.requestHeaders)).toEqual([["x-hopgate-path", "agents"]]);
