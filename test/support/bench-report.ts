@@ -13,6 +13,7 @@ export function sampleReport(fields: Partial<Report> = {}): Report {
       memory_bytes: 8 * 1024 ** 3,
       system: "Linux 6.1 x64",
       load_at_start: 0.1,
+      cache_read_ns: 15,
       stolen_share: 0,
     },
     versions: { hopgate: "0.1.0", envoy: "1.40.0", node: "v20.19.0", rust: null },

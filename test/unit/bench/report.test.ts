@@ -91,6 +91,7 @@ describe("a noisy machine", () => {
     expect(noiseWarnings(quiet, added(8.5, 9.5))).toEqual([]);
     expect(noiseWarnings({ ...quiet, load_at_start: 1.5 }, [])[0]).toContain("the load was 1.5 on 2 cores");
     expect(noiseWarnings({ ...quiet, stolen_share: 0.1 }, [])[0]).toContain("10 %");
+    expect(noiseWarnings({ ...quiet, cache_read_ns: 170 }, [])[0]).toContain("170 ns");
     expect(noiseWarnings(quiet, added(8, 11))[0]).toContain("2 of 2");
   });
 });
