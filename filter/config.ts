@@ -14,7 +14,7 @@ import { Identity, IdentityMode } from "./identity";
 import { Json, JsonError } from "./json";
 import { BackendMetrics, UNMATCHED, validationCounter } from "./metrics";
 import { Arm, HostTable, Route } from "./route";
-import { clearProblem, decode, List, report, Section } from "./section";
+import { clearProblem, decode, List, Path, report, Section } from "./section";
 import { Algorithm } from "./algorithm";
 import { Rules } from "./claims";
 import { KeySet, KeySource } from "./key-set";
@@ -71,12 +71,13 @@ export function compile(text: Bytes, root: RootContext): Config {
   const json = new Json(1024);
   if (!json.parse(text)) {
     const what = new Writer(128).append(describe(json.error)).append(Bytes.of(" at byte ")).appendInteger(json.errorAt);
-    report(Bytes.empty(), what);
+    report(Path.top(), what);
     return new Config(Bytes.empty(), root);
   }
-  const top = new Section(json, 0, Bytes.empty());
+  const top = new Section(json, 0, Path.top());
   const hop = top.text(Bytes.of("hop"));
-  if (hop.length > 0 && !isName(hop)) report(Bytes.of("hop"), Bytes.of("must be 1 to 63 of a-z, 0-9 and -"));
+  if (hop.length > 0 && !isName(hop))
+    report(top.pathOf(Bytes.of("hop")), Bytes.of("must be 1 to 63 of a-z, 0-9 and -"));
   const config = new Config(hop, root);
   config.fingerprint = fingerprint(json);
   config.edge = top.flag(Bytes.of("edge"), false);
@@ -90,7 +91,7 @@ export function compile(text: Bytes, root: RootContext): Config {
   readBypass(top.list(Bytes.of("bypass"), false), config);
   readTiming(top.section(Bytes.of("timing"), false), config);
   if (config.tokens.length > 0 && !top.has(Bytes.of("identity")))
-    report(Bytes.of("identity"), Bytes.of("is required where a backend has a token"));
+    report(top.pathOf(Bytes.of("identity")), Bytes.of("is required where a backend has a token"));
   top.end();
   return config;
 }

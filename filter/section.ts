@@ -24,8 +24,44 @@ export function clearProblem(): void {
   problem.reset();
 }
 
-export function report(path: Bytes, what: Bytes): void {
+/** Where a value stands. Spelled out only for what is reported: a large configuration has thousands of places. */
+export class Path {
+  private constructor(
+    private parent: Path | null,
+    private name: Bytes | null,
+    private index: i32,
+  ) {}
+
+  static top(): Path {
+    return new Path(null, null, -1);
+  }
+
+  member(name: Bytes): Path {
+    return new Path(this, name, -1);
+  }
+
+  item(index: i32): Path {
+    return new Path(this, null, index);
+  }
+
+  /** As in `routes[2].to`; empty for the top. */
+  text(): Bytes {
+    const parent = this.parent;
+    const name = this.name;
+    if (parent === null) return Bytes.empty();
+    const before = parent.text();
+    if (name === null) {
+      const writer = new Writer(before.length + 12).append(before).appendByte(Ascii.OpenBracket);
+      return writer.appendInteger(this.index).appendByte(Ascii.CloseBracket);
+    }
+    if (before.length == 0) return name;
+    return new Writer(before.length + name.length + 1).append(before).appendByte(Ascii.Dot).append(name);
+  }
+}
+
+export function report(where: Path, what: Bytes): void {
   if (problem.length > 0) return;
+  const path = where.text();
   if (path.length == 0) problem.append(Bytes.of("configuration"));
   else appendPrintable(path);
   problem.append(Bytes.of(": ")).append(what);
@@ -53,7 +89,7 @@ export class Section {
   constructor(
     readonly json: Json,
     readonly node: i32,
-    readonly path: Bytes,
+    readonly path: Path,
   ) {
     this.isObject = node >= 0 && json.kind(node) == Kind.Object;
     if (node >= 0 && !this.isObject) report(path, Bytes.of("must be an object"));
@@ -63,9 +99,8 @@ export class Section {
     return this.find(name) >= 0;
   }
 
-  pathOf(name: Bytes): Bytes {
-    if (this.path.length == 0) return name;
-    return new Writer(this.path.length + name.length + 1).append(this.path).appendByte(Ascii.Dot).append(name);
+  pathOf(name: Bytes): Path {
+    return this.path.member(name);
   }
 
   /** Non-empty text; the field is required. */
@@ -163,15 +198,16 @@ export class Section {
 export class List {
   /** The current item, and where it stands. */
   node: i32 = -1;
-  path: Bytes = Bytes.empty();
+  path: Path;
   private index: i32 = -1;
   private isArray: bool;
 
   constructor(
     private json: Json,
     private array: i32,
-    private arrayPath: Bytes,
+    private arrayPath: Path,
   ) {
+    this.path = arrayPath;
     this.isArray = array >= 0 && json.kind(array) == Kind.Array;
     if (array >= 0 && !this.isArray) report(arrayPath, Bytes.of("must be an array"));
   }
@@ -181,11 +217,7 @@ export class List {
     this.node = this.index < 0 ? this.json.first(this.array) : this.json.next(this.node, this.array);
     if (this.node < 0) return false;
     this.index += 1;
-    this.path = new Writer(this.arrayPath.length + 12)
-      .append(this.arrayPath)
-      .appendByte(Ascii.OpenBracket)
-      .appendInteger(this.index)
-      .appendByte(Ascii.CloseBracket);
+    this.path = this.arrayPath.item(this.index);
     return true;
   }
 
@@ -199,7 +231,7 @@ export class List {
 }
 
 /** The decoded text of a string that must not be empty. */
-function textOf(json: Json, node: i32, path: Bytes): Bytes {
+function textOf(json: Json, node: i32, path: Path): Bytes {
   if (json.kind(node) != Kind.String) report(path, Bytes.of("must be a string"));
   else if (json.textSize(node) == 0) report(path, Bytes.of("must not be empty"));
   else if (json.textSize(node) > MAX_TEXT) report(path, Bytes.of("must have at most 1024 bytes"));
@@ -221,7 +253,7 @@ function indexOfWord(json: Json, node: i32, words: Bytes): i32 {
   return -1;
 }
 
-function integerOf(json: Json, node: i32, path: Bytes, least: i32, most: i32): i32 {
+function integerOf(json: Json, node: i32, path: Path, least: i32, most: i32): i32 {
   const value = json.integer(node);
   if (value >= least && value <= most) return <i32>value;
   const range = new Writer(64).append(Bytes.of("must be an integer from ")).appendInteger(least);

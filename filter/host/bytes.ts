@@ -27,12 +27,13 @@ export class Bytes {
     return new Bytes(owner, 0, size);
   }
 
-  /** A window on the literals of the program. More than a mere `new Bytes(…)`, which would be inlined in hundreds of places. */
-  static literal(start: i32, length: i32): Bytes {
-    const window = Bytes.empty();
-    window.owner = LITERALS;
-    window.start = start;
-    window.length = length;
+  /** The window on one of the program's literals: made when it is first needed, and always the same, so it must not be pointed elsewhere. */
+  static literal(index: i32): Bytes {
+    const known = LITERAL_WINDOWS[index];
+    if (known !== null) return known;
+    const place = LITERAL_PLACES[index];
+    const window = new Bytes(LITERALS, place >> 10, place & 1023);
+    LITERAL_WINDOWS[index] = window;
     return window;
   }
 
@@ -125,6 +126,10 @@ const NOTHING: StaticArray<u8> = [];
 
 /** What the program has in `Bytes.of("…")`, in UTF-8; filled in by asconfig.literals.js. */
 const LITERALS: StaticArray<u8> = [];
+/** Of each `Bytes.of("…")` where its text starts, times 1024, and how long it is; filled in likewise. */
+const LITERAL_PLACES: StaticArray<i32> = [];
+/** The window on each, once it is made. Filled in with nulls: an array made when the program starts would come too late for `abort`. */
+const LITERAL_WINDOWS: StaticArray<Bytes | null> = [];
 
 /** `byte` with `A` to `Z` in lower case; anything else (-1 too) as it is. */
 // @ts-ignore: decorator

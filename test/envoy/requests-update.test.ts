@@ -181,7 +181,8 @@ describe.skipIf(envoyPath === "")("a new configuration", { timeout: 120_000 }, (
       }
       const growth = Math.max(...sizes.slice(2)) - (sizes[1] ?? 0);
       process.stderr.write(`resident KiB after each 20,000: ${sizes.map((bytes) => bytes / 1024).join(" ")}\n`);
-      expect(growth).toBeLessThanOrEqual(1024 * 1024);
+      // Whatever is kept of a request has more than 16 bytes; Envoy's own heap moves by 1 MiB.
+      expect(growth).toBeLessThanOrEqual(160_000 * 16);
     },
   );
   if (!long) process.stderr.write("skipped: 200,000 requests in Envoy take a minute; HOPGATE_LONG=1 runs them\n");
