@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { type Seen, seenHeader } from "../support/echo.js";
 import { meshPrograms } from "../support/mesh-box.js";
+import { moduleWithout } from "./deployment.js";
 import { REPORTS_HOST, Shop, SHOP } from "./shop.js";
 
 const programs = await meshPrograms();
@@ -14,9 +15,14 @@ describe.skipIf(programs === undefined)(
   { timeout: TIMEOUT_MS },
   () => {
     let shop: Shop;
+    /** What there was before. */
+    let untouched: readonly string[];
 
     beforeAll(async () => {
-      if (programs !== undefined) shop = await Shop.open(programs);
+      if (programs !== undefined) {
+        shop = await Shop.open(programs);
+        untouched = await shop.snapshot();
+      }
     }, TIMEOUT_MS);
     afterAll(() => shop.close());
 
@@ -29,7 +35,7 @@ describe.skipIf(programs === undefined)(
       const { code, stdout, stderr } = await shop.deploy("--dry-run", "server");
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       expect(stdout).toContain("WasmPlugin istio-ingress/shop-ingress created (server dry run)");
-      expect(await shop.resources()).toEqual([]);
+      expect(await shop.snapshot()).toEqual(untouched);
     });
 
     it("diff shows everything as new, and exits 1", async () => {
@@ -113,70 +119,27 @@ describe.skipIf(programs === undefined)(
       expect(await shop.deploy()).toMatchObject({ code: 0 });
     });
 
-    it("goes on from where a killed deploy ended", async () => {
-      await shop.work.write(
-        "more.yaml",
-        SHOP.replace("[llm.example.internal]", "[llm.example.internal, more.example.internal]"),
+    it("a configuration that the module refuses changes nothing, and the reason is told", async () => {
+      const before = await shop.snapshot();
+      const old = await shop.push("older", moduleWithout("expose"));
+      const { code, stdout, stderr } = await shop.hopgate("deploy", "--image", old, "--plain-http");
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toContain("hopgate.yaml:");
+      expect(stderr).toContain("timing.expose");
+      expect(await shop.snapshot()).toEqual(before);
+    });
+
+    it("a configuration that istiod refuses changes nothing, and the reason is told", async () => {
+      const before = await shop.snapshot();
+      await shop.work.write("short.yaml", SHOP.replace("llm.example.internal", "localhost"));
+      const { code, stdout, stderr } = await shop.deploy("-c", "short.yaml");
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toContain(
+        "Cannot apply Gateway.networking.istio.io istio-ingress/shop-ingress: admission webhook",
       );
-      const { child, ended } = shop.work.start(
-        "deploy",
-        "-c",
-        "more.yaml",
-        ...shop.imageOptions,
-        "--kubeconfig",
-        shop.kubeconfig,
-      );
-      child.stderr?.once("data", () => child.kill("SIGKILL"));
-      expect((await ended).code).not.toBe(0);
-      expect((await shop.hopgate("status")).stdout).toContain("was begun at");
-      expect(await shop.deploy("-c", "more.yaml")).toMatchObject({ code: 0 });
-      await shop.answered("more");
+      expect(stderr).toContain("short names (non FQDN) are not allowed");
+      expect(await shop.snapshot()).toEqual(before);
       expect((await shop.hopgate("status")).code).toBe(0);
-    });
-
-    it("changes nothing with an image that is not there, a registry that is down, and an API server that is", async () => {
-      const before = await shop.hopgate("status", "-o", "json");
-      const missing = shop.image.replace(/sha256:.*/, `sha256:${"0".repeat(64)}`);
-      const wrong = await shop.hopgate("deploy", "--image", missing, "--plain-http");
-      expect(wrong.code).toBe(1);
-      expect(wrong.stderr).toContain("has not the manifest");
-      const down = await shop.hopgate(
-        "deploy",
-        "--image",
-        missing.replace(/^[^/]+/, "127.0.0.1:45999"),
-        "--plain-http",
-      );
-      expect(down).toMatchObject({ code: 1 });
-      expect(down.stderr).toContain("The registry 127.0.0.1:45999 cannot be reached: ECONNREFUSED.");
-      const detour = await shop.mesh.cluster.detour();
-      detour.forwarder.delayMs = 300;
-      expect((await shop.work.run("status", "--kubeconfig", detour.kubeconfigPath)).code).toBe(0);
-      await detour.forwarder.close();
-      const gone = await shop.work.run("deploy", ...shop.imageOptions, "--kubeconfig", detour.kubeconfigPath);
-      expect(gone).toMatchObject({ code: 1 });
-      expect(gone.stderr).toMatch(/The API server of one .* cannot be reached/);
-      expect((await shop.hopgate("status", "-o", "json")).stdout).toBe(before.stdout);
-    });
-
-    it("says what one who may nothing may not", async () => {
-      const kubeconfig = await shop.mesh.cluster.writeKubeconfig("nobody", { user: "nobody" });
-      const { code, stderr } = await shop.work.run("deploy", ...shop.imageOptions, "--kubeconfig", kubeconfig);
-      expect(code).toBe(1);
-      expect(stderr).toContain('User "nobody" cannot');
-      expect(stderr).toContain("hopgate render --rbac");
-    });
-
-    it("undoes what proxies do not come to run", async () => {
-      await shop.work.write(
-        "nowhere.yaml",
-        SHOP.replace(
-          "{ waypoint: { namespace: agents, name: waypoint } }",
-          "{ waypoint: { namespace: agents, name: nowhere } }",
-        ),
-      );
-      const failed = await shop.deploy("-c", "nowhere.yaml", "--timeout", "3");
-      expect(failed.code).toBe(1);
-      expect(failed.stderr).toMatch(/agents: no Pod in agents has its labels|cannot/i);
     });
 
     it("a change removes what is no longer wanted, and diff shows it before", async () => {
@@ -190,7 +153,7 @@ describe.skipIf(programs === undefined)(
       expect(code, stderr).toBe(0);
       expect((await shop.resources()).filter((name) => /kb|-before/.test(name))).toEqual([]);
       await shop.answered("llm2");
-      expect((await shop.answered("llm", 404)).status).toBe(404);
+      await expect(shop.send("llm"), "the gateway has no such host any more").rejects.toThrow();
     });
 
     it("rollback shows what it would bring back, asks, and takes silence for no", async () => {
@@ -214,23 +177,52 @@ describe.skipIf(programs === undefined)(
       expect(code, stderr).toBe(0);
       expect(stdout).toMatch(/^ok one: \d+ resources removed\n$/);
       expect(await shop.resources()).toEqual([]);
+      expect(await shop.snapshot()).toEqual(untouched);
       const kubectl = (args: readonly string[]): Promise<string> => shop.mesh.cluster.kubectl(args);
       expect(await kubectl(["get", "secrets", "-A", "-l", "app.kubernetes.io/managed-by=hopgate"])).toBe("");
-      // The waypoint was there before, and stays, without what was written into it.
-      const waypoint = await kubectl([
-        "get",
-        "gateways.gateway.networking.k8s.io",
-        "waypoint",
-        "-n",
-        "agents",
-        "-o",
-        "json",
-      ]);
-      expect(waypoint).not.toContain("extraStatTags");
       expect(await shop.hopgate("uninstall", "-y")).toMatchObject({
         code: 0,
         stdout: "ok one: there was nothing to remove\n",
       });
+    });
+
+    it("deploys a TrafficExtension, where that is wanted, and takes the place of the WasmPlugin", async () => {
+      expect(await shop.deploy()).toMatchObject({ code: 0 });
+      await shop.grant(shop.mesh, "hopgate.yaml", "--api", "trafficextension");
+      const { code, stderr } = await shop.deploy("--api", "trafficextension");
+      expect(code, stderr).toBe(0);
+      const plugins = (await shop.resources()).filter((name) => name.includes("extensions.istio.io"));
+      expect(plugins).toEqual([
+        "trafficextension.extensions.istio.io/shop-agents",
+        "trafficextension.extensions.istio.io/shop-ingress",
+      ]);
+      const { body } = await shop.answered("reports");
+      expect(seenHeader(JSON.parse(body) as Seen, "x-hopgate-path")).toEqual(["ingress,agents"]);
+      expect((await shop.hopgate("status")).code).toBe(0);
+      expect((await shop.hopgate("uninstall", "-y")).code).toBe(0);
+      expect(await shop.snapshot()).toEqual(untouched);
+    });
+
+    it("deploys to a gateway of the Gateway API, with the waypoint behind it", async () => {
+      const edge = await shop.startEdge();
+      const file = SHOP.replace(
+        /^ {2}ingress: .*$/m,
+        "  edge: { gateway: { namespace: edge, name: edge }, edge: true }",
+      );
+      await shop.work.write("edge.yaml", file);
+      await shop.grant(shop.mesh, "edge.yaml");
+      const { code, stdout, stderr } = await shop.deploy("-c", "edge.yaml");
+      expect(code, stderr).toBe(0);
+      expect(stdout).toContain("edge runs it in 1 proxy, agents runs it in 1 proxy");
+      for (const [name, path] of [
+        ["llm", "edge"],
+        ["kb", "edge"],
+        ["reports", "edge,agents"],
+      ] as const) {
+        const { body } = await shop.answered(name, { through: edge });
+        expect(seenHeader(JSON.parse(body) as Seen, "x-hopgate-path")).toEqual([path]);
+      }
+      expect(await shop.hopgate("uninstall", "-c", "edge.yaml", "-y")).toMatchObject({ code: 0 });
     });
   },
 );

@@ -1,8 +1,9 @@
 import { expect } from "vitest";
+
 import { createCertificateAuthority } from "../../shim/local/ca.js";
 import type { CloudRunService } from "../../shim/local/cloud-run-access.js";
 import type { CloudRun } from "../../shim/local/cloud-run.js";
-import type { LocalServer } from "../../shim/local/server.js";
+import type { LocalServer, TlsIdentity } from "../../shim/local/server.js";
 import { type ClientResponse, request } from "../../shim/trace/client.js";
 import { startEcho } from "../support/echo.js";
 import { eventually } from "../support/local-mesh.js";
@@ -57,10 +58,13 @@ export class Shop {
     readonly mesh: Mesh,
     readonly work: Workplace,
     readonly ingress: Proxy,
+    readonly waypoint: Proxy,
     readonly cloudRun: CloudRun,
     private readonly echo: LocalServer,
-    /** Root of the gateway's certificate. */
-    private readonly ca: string,
+    /** Certificate and key of the gateway. */
+    private readonly identity: TlsIdentity,
+    /** Their root. */
+    readonly ca: string,
     /** Reference of the filter's image, with its digest. */
     readonly image: string,
     /** Of the deployer. */
@@ -78,8 +82,25 @@ export class Shop {
     });
     const services = { [KB_HOST]: service(KB_HOST), [REPORTS_HOST]: service(REPORTS_HOST) };
     const cloudRun = await deployToCloudRun(box.outside, google, services);
-    await mesh.startService({ name: "llm", namespace: "llm", port: 80, servers: [echo], labels: { app: "llm" } });
     const authority = await createCertificateAuthority();
+    const identity = await authority.issue({ dnsNames: ["*.example.internal"] });
+    const { ingress, waypoint } = await Shop.furnish(mesh, echo, identity);
+    await work.write("hopgate.yaml", SHOP);
+    const pushed = await work.run("push", `${box.registry.host}/hopgate/filter`, "--plain-http");
+    const [image, kubeconfig] = [pushed.stdout.trim(), await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER })];
+    const ca = authority.certificate;
+    const shop = new Shop(box, mesh, work, ingress, waypoint, cloudRun, echo, identity, ca, image, kubeconfig);
+    await shop.grant(mesh);
+    return shop;
+  }
+
+  /** What has to be in a cluster before `hopgate deploy`. */
+  private static async furnish(
+    mesh: Mesh,
+    echo: LocalServer,
+    identity: TlsIdentity,
+  ): Promise<{ ingress: Proxy; waypoint: Proxy }> {
+    await mesh.startService({ name: "llm", namespace: "llm", port: 80, servers: [echo] });
     const ingress = await mesh.startProxy({
       kind: "gateway",
       name: "ingress",
@@ -88,20 +109,43 @@ export class Shop {
       extraStatTags: ["hop", "backend", "result", "config", "module"],
     });
     // Without stat tags: what it runs has to be read out of the names of its metrics.
-    await mesh.startProxy({ kind: "waypoint", name: "waypoint", namespace: "agents" });
-    await mesh.cluster.apply([
-      tlsSecret("istio-ingress", "shop-tls", await authority.issue({ dnsNames: ["*.example.internal"] })),
-    ]);
-    await work.write("hopgate.yaml", SHOP);
-    const pushed = await work.run("push", `${box.registry.host}/hopgate/filter`, "--plain-http");
-    const kubeconfig = await mesh.cluster.writeKubeconfig("deployer", { user: DEPLOYER });
-    const { certificate } = authority;
-    const shop = new Shop(box, mesh, work, ingress, cloudRun, echo, certificate, pushed.stdout.trim(), kubeconfig);
-    const roles = await work.run("render", "--image", shop.image, "--rbac");
-    await mesh.cluster.apply(
-      roles.stdout.replaceAll("kind: Group", "kind: User").replaceAll("shop-deployers", DEPLOYER),
-    );
-    return shop;
+    const waypoint = await mesh.startProxy({ kind: "waypoint", name: "waypoint", namespace: "agents" });
+    await mesh.cluster.apply([tlsSecret("istio-ingress", "shop-tls", identity)]);
+    return { ingress, waypoint };
+  }
+
+  /** Another cluster that is the same, with the same deployer. Returns its kubeconfig too. */
+  async another(name: string): Promise<{ readonly mesh: Mesh; readonly waypoint: Proxy; readonly kubeconfig: string }> {
+    const mesh = await this.box.startMesh(name);
+    const { waypoint } = await Shop.furnish(mesh, this.echo, this.identity);
+    await this.grant(mesh);
+    return { mesh, waypoint, kubeconfig: await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER }) };
+  }
+
+  /** Starts a gateway of the Gateway API, with the certificate for it. */
+  async startEdge(): Promise<Proxy> {
+    const edge = await this.mesh.startProxy({ kind: "gatewayApi", name: "edge", namespace: "edge" });
+    await this.mesh.cluster.apply([tlsSecret("edge", "shop-tls", this.identity)]);
+    return edge;
+  }
+
+  /** Lets the deployer do what `hopgate render --rbac` says. */
+  async grant(mesh: Mesh, file = "hopgate.yaml", ...args: readonly string[]): Promise<void> {
+    await mesh.cluster.apply(await this.roles("-c", file, ...args));
+  }
+
+  async roles(...args: readonly string[]): Promise<string> {
+    const { stdout } = await this.work.run("render", "--rbac", "--image", this.image, ...args);
+    return stdout.replaceAll("kind: Group", "kind: User").replaceAll("shop-deployers", DEPLOYER);
+  }
+
+  /** Pushes another module. Returns the image's reference with its digest. */
+  async push(tag: string, module: Uint8Array): Promise<string> {
+    const file = await this.work.write(`${tag}.wasm`, module);
+    const reference = `${this.box.registry.host}/hopgate/filter:${tag}`;
+    const { stdout, stderr } = await this.work.run("push", reference, "--module", file, "--plain-http");
+    expect(stderr).toContain("read back");
+    return stdout.trim();
   }
 
   /** A command on the cluster, as the deployer. */
@@ -125,42 +169,44 @@ export class Shop {
   }
 
   /** As somebody outside of the mesh. */
-  send(name: string): Promise<ClientResponse> {
+  send(name: string, through: Proxy = this.ingress): Promise<ClientResponse> {
     const url = `https://${name}.example.internal/`;
-    return request({ url, connectTo: { host: this.ingress.address, port: 443 }, ca: this.ca });
+    return request({ url, connectTo: { host: through.address, port: 443 }, ca: this.ca });
   }
 
   /** Until it is answered with that status. */
-  async answered(name: string, status = 200): Promise<ClientResponse> {
+  async answered(name: string, { status = 200, through = this.ingress } = {}): Promise<ClientResponse> {
     let last: unknown;
     const answer = eventually(async () => {
-      const response = await this.send(name).catch((error: unknown) => void (last = error));
+      const response = await this.send(name, through).catch((error: unknown) => void (last = error));
       last = response ?? last;
       return response?.status === status ? response : undefined;
     });
     return answer.catch(() => expect.fail(`${name}: no ${String(status)}, but ${JSON.stringify(last)}`));
   }
 
-  /** What is there of hopgate, beside the revisions. */
+  /** What is there of hopgate, beside the revisions: `KIND/NAME`, sorted. */
   async resources(): Promise<readonly string[]> {
     const selector = "app.kubernetes.io/managed-by=hopgate";
-    const names = await this.mesh.cluster.kubectl([
-      "get",
-      [...KINDS, "services"].join(","),
-      "-A",
-      "-l",
-      selector,
-      "-o",
-      "name",
-    ]);
-    return names.split("\n").filter((name) => name !== "");
+    const kinds = [...KINDS, "services"].join(",");
+    const names = await this.mesh.cluster.kubectl(["get", kinds, "-A", "-l", selector, "-o", "name"]);
+    return names
+      .split("\n")
+      .filter((name) => name !== "")
+      .sort();
   }
 
-  /** Everything there is of hopgate, the revisions too, with its version. */
-  async snapshot(): Promise<readonly string[]> {
-    const columns = "custom-columns=KIND:.kind,NAME:.metadata.name,VERSION:.metadata.resourceVersion";
-    const kinds = [...KINDS, "secrets", "services", "gateways.gateway.networking.k8s.io"].join(",");
-    return (await this.mesh.cluster.kubectl(["get", kinds, "-A", "-o", columns, "--no-headers"])).split("\n").sort();
+  /** What hopgate could have changed, with what makes each one another than it was. The status of a route is istiod's. */
+  async snapshot({ mesh } = { mesh: this.mesh }): Promise<readonly string[]> {
+    const kinds = [...KINDS, "services", "gateways.gateway.networking.k8s.io"].join(",");
+    const list = JSON.parse(await mesh.cluster.kubectl(["get", kinds, "-A", "-o", "json"])) as {
+      items: { kind: string; metadata: { namespace: string; name: string; labels?: object }; spec?: object }[];
+    };
+    return list.items
+      .map(({ kind, metadata: { namespace, name, labels }, spec }) =>
+        JSON.stringify([kind, namespace, name, labels, spec]),
+      )
+      .sort();
   }
 
   async close(): Promise<void> {
