@@ -2,7 +2,7 @@ import type { Mesh } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { groupOf, pluralOf } from "./api-path.js";
 import { labelsOf, meshNameOf, resourceName } from "./labels.js";
-import type { Resource } from "./resource.js";
+import { type Resource, stageOf } from "./resource.js";
 import { inOrder, type MeshResources } from "./resources.js";
 import { revisionNamespace, revisionNames } from "./revision-names.js";
 
@@ -49,7 +49,8 @@ function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
     ),
     ...[...kinds.values()].map((resource) => ({
       apiGroups: [groupOf(resource)],
-      resources: [pluralOf(resource)],
+      // Of either kind, so that one can take the place of the other.
+      resources: stageOf(resource) === "plugin" ? ["wasmplugins", "trafficextensions"] : [pluralOf(resource)],
       verbs: ALL_VERBS,
     })),
   ];
