@@ -24,8 +24,8 @@ export async function uninstall(options: UninstallOptions, io: Io, signal: Abort
       io.stderr.write("Nothing was changed.\n");
       return 1;
     }
-    const removed = await rollout.remove();
-    const what = removed.length === 0 ? "there was nothing to remove" : `${String(removed.length)} resources removed`;
+    await rollout.remove();
+    const what = planned.length === 0 ? "there was nothing to remove" : `${String(planned.length)} resources removed`;
     io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${what}\n`);
   }
   return 0;

@@ -57,19 +57,22 @@ export class Objects {
   }
 
   /** Removes the resource, if it is there. */
-  async delete(resource: Resource): Promise<void> {
+  async delete(resource: Resource, { dryRun = false } = {}): Promise<void> {
     const response = await this.connection.send({
       method: "DELETE",
       path: apiPath(resource),
-      query: { propagationPolicy: "Background" },
+      query: { propagationPolicy: "Background", ...(dryRun && { dryRun: "All" }) },
     });
     if (response.status !== 404) this.expect(response, "remove", resource);
   }
 
   /** Gives up our fields of a resource that is another's. */
-  async release({ apiVersion, kind, metadata: { name, namespace } }: Resource): Promise<void> {
+  async release(
+    { apiVersion, kind, metadata: { name, namespace } }: Resource,
+    options: { readonly dryRun?: boolean } = {},
+  ): Promise<void> {
     const bare: Resource = { apiVersion, kind, metadata: { name, namespace } };
-    if ((await this.get(bare)) !== undefined) await this.apply(bare);
+    if ((await this.get(bare)) !== undefined) await this.apply(bare, options);
   }
 
   /** Any other request. @throws ApiError unless the status is 2xx */

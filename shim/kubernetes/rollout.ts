@@ -1,6 +1,7 @@
 import type { Mesh } from "../config/model.js";
 import { Failure, UsageError } from "../errors.js";
 import { type Change, isChange } from "../plan/comparison.js";
+import { adoptedBy, currentHops, inventory } from "../plan/inventory.js";
 import { currentRevision, type ExpectedHop, newestFirst, nextNumber, type Revision } from "../plan/revision.js";
 import { type Transition, transition } from "../plan/transition.js";
 import { meshNameOf } from "../render/istio/labels.js";
@@ -8,6 +9,7 @@ import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
 import { each, type Objects } from "./objects.js";
 import type { Proxies, ProxyStatus } from "./proxies.js";
 import type { Revisions } from "./revisions.js";
+import { beginSettling } from "./settling.js";
 
 /** What shall be in a cluster. */
 export interface Target {
@@ -31,11 +33,6 @@ export interface RolloutResult {
 }
 
 const POLL_MS = 200;
-/** How long nothing more comes from istiod when it has sent all that was applied together. */
-const QUIET_MS = 400;
-/** If nothing has come by then, there was nothing that the proxies had to be told. */
-const NOTHING_NEW_MS = 2000;
-
 /** Brings one cluster from what is in it to what shall be, and back if that fails. */
 export class Rollout {
   constructor(
@@ -74,6 +71,8 @@ export class Rollout {
     const current = currentRevision(known);
     const before = inventory(known);
     const plan = transition(before, target.resources);
+    const adopted = adoptedBy(known, before, changes);
+    await this.mayRemove(plan, new Set(adopted));
     const isChanged = changes.some(isChange) || plan.last.length > 0 || plan.removedPlugins.length > 0;
     if (!isChanged && current !== undefined && newestFirst(known)[0] === current) {
       return { revision: current.number, isChanged, proxies: await this.verified(target.hops) };
@@ -84,12 +83,12 @@ export class Rollout {
       number: nextNumber(known),
       mesh: this.mesh.name,
       ...target,
-      adopted: adoptedBy(known, before, changes),
+      adopted,
       startedAt: new Date().toISOString(),
     };
     await this.revisions.write(revision);
     try {
-      const proxies = await this.carryOut(plan, revision, changes, hopsOf(known));
+      const proxies = await this.carryOut(plan, revision, changes, currentHops(known));
       await this.end(revision, "deployed");
       return { revision: revision.number, isChanged, proxies };
     } catch (error) {
@@ -99,21 +98,27 @@ export class Rollout {
     }
   }
 
-  /** What bringing in `resources` and nothing else would remove. */
+  /** What there is and bringing in `resources` and nothing else would remove. */
   async removals(resources: readonly Resource[]): Promise<readonly Resource[]> {
-    const before = inventory(await this.revisions.list());
     const wanted = new Set(resources.map(titleOf));
-    return before.filter((resource) => !wanted.has(titleOf(resource)));
+    const gone = inventory(await this.revisions.list()).filter((resource) => !wanted.has(titleOf(resource)));
+    const live = await each(gone, (resource) => this.objects.get(resource));
+    return gone.filter((_, index) => live[index] !== undefined);
   }
 
   /** Removes what hopgate made, plugins first; what was there before loses what hopgate wrote into it. */
-  async remove(): Promise<readonly Resource[]> {
+  async remove(): Promise<void> {
     const known = await this.revisions.list();
     const plan = transition(inventory(known), []);
     const adopted = new Set(newestFirst(known)[0]?.adopted);
-    await this.removeAll(plan, adopted, hopsOf(known));
+    await this.mayRemove(plan, adopted);
+    await this.removeAll(plan, adopted, currentHops(known));
     await this.revisions.clear();
-    return [...plan.removedPlugins, ...plan.last];
+  }
+
+  /** Asks whether all could be removed that will be. @throws ApiError if not: nothing is to be begun that cannot be ended */
+  private async mayRemove({ removedPlugins, last }: Transition, adopted: ReadonlySet<string>): Promise<void> {
+    await each([...removedPlugins, ...last], (resource) => this.removeOne(resource, adopted, { dryRun: true }));
   }
 
   private async carryOut(
@@ -122,29 +127,51 @@ export class Rollout {
     changes: readonly Change[],
     hopsBefore: readonly ExpectedHop[],
   ): Promise<readonly ProxyStatus[]> {
-    const { notify } = this.options;
     const concerned = [...hops, ...hopsBefore.filter(({ hop }) => !hops.some((one) => one.hop === hop))];
-    const changed = new Set(changes.filter(isChange).map(({ resource }) => titleOf(resource)));
-    const isNews = plan.first.some((resource) => changed.has(titleOf(resource)) || !isIn(changes, resource));
-    const settled = isNews ? await this.beginSettling(concerned) : undefined;
-    await each(plan.first, (resource) => this.objects.apply(resource));
-    notify(`${String(plan.first.length)} resources and routes applied`);
-    await settled?.();
-    await each(plan.plugins, (resource) => this.objects.apply(resource));
-    notify(`${String(plan.plugins.length)} plugins applied`);
-    const proxies = await this.verified(hops);
+    const unchanged = new Set(changes.filter((change) => !isChange(change)).map(({ resource }) => titleOf(resource)));
+    const isNews = (resources: readonly Resource[]): boolean =>
+      resources.some((resource) => !unchanged.has(titleOf(resource)));
+    const stages = [
+      ["resources and routes applied", plan.first],
+      ["plugins for the time between applied", plan.bridgePlugins],
+      ["routes moved", plan.movedRoutes],
+    ] as const;
+    for (const [what, resources] of stages) {
+      if (resources.length === 0) continue;
+      const settled = isNews(resources) ? await this.beginSettling(concerned) : undefined;
+      await this.apply(what, resources);
+      await settled?.();
+    }
+    await this.apply("plugins applied", plan.plugins);
+    const copies = replacedPlugins(plan, hops, hopsBefore);
+    const proxies = await this.verified(hops, copies);
     await this.removeAll(plan, new Set(adopted), hopsBefore);
-    return proxies;
+    return copies.size === 0 ? proxies : this.verified(hops);
+  }
+
+  private async apply(what: string, resources: readonly Resource[]): Promise<void> {
+    await each(resources, (resource) => this.objects.apply(resource));
+    this.options.notify(`${what}: ${String(resources.length)}`);
+  }
+
+  private beginSettling(hops: readonly ExpectedHop[]): Promise<() => Promise<void>> {
+    return beginSettling(this.proxies, hops, () => this.pause());
+  }
+
+  /** What was there before loses what hopgate wrote into it. */
+  private removeOne(resource: Resource, adopted: ReadonlySet<string>, options = { dryRun: false }): Promise<void> {
+    return adopted.has(titleOf(resource))
+      ? this.objects.release(resource, options)
+      : this.objects.delete(resource, options);
   }
 
   private async removeAll(plan: Transition, adopted: ReadonlySet<string>, hops: readonly ExpectedHop[]): Promise<void> {
     if (plan.removedPlugins.length > 0) {
       const settled = await this.beginSettling(hops);
-      await each(plan.removedPlugins, (resource) => this.objects.delete(resource));
+      await each(plan.removedPlugins, (resource) => this.removeOne(resource, adopted));
       await settled();
     }
-    const remove = (resource: Resource): Promise<void> =>
-      adopted.has(titleOf(resource)) ? this.objects.release(resource) : this.objects.delete(resource);
+    const remove = (resource: Resource): Promise<void> => this.removeOne(resource, adopted);
     await each(
       plan.last.filter((resource) => stageOf(resource) === "routes"),
       remove,
@@ -154,42 +181,20 @@ export class Rollout {
       remove,
     );
     const removed = plan.removedPlugins.length + plan.last.length;
-    if (removed > 0) this.options.notify(`${String(removed)} resources removed`);
+    if (removed > 0) this.options.notify(`resources removed: ${String(removed)}`);
   }
 
   /**
-   * Looks how much each proxy has had from istiod. What is returned waits until each has had more, and then nothing more for a
-   * moment: Envoy has no other sign, for those who may only read its metrics, that it has new routes.
+   * `twice`: names of hops that for the moment have two plugins which report the same.
+   * @throws Failure if not every proxy of every hop runs what is expected, in time
    */
-  private async beginSettling(hops: readonly ExpectedHop[]): Promise<() => Promise<void>> {
-    const bytes = async (): Promise<ReadonlyMap<string, number>> =>
-      new Map(
-        (await this.proxies.statuses(hops)).flatMap(({ namespace, pod, report }) =>
-          report === undefined ? [] : [[`${namespace}/${pod}`, report.configurationBytes]],
-        ),
-      );
-    const initial = await bytes();
-    return async () => {
-      const startMs = performance.now();
-      let last = initial;
-      let quietSinceMs = startMs;
-      for (;;) {
-        await this.pause();
-        const now = await bytes();
-        const nowMs = performance.now();
-        if ([...now].some(([pod, size]) => size !== last.get(pod))) quietSinceMs = nowMs;
-        last = now;
-        const isNewEverywhere = [...initial].every(([pod, size]) => now.get(pod) !== size);
-        if (nowMs - quietSinceMs >= QUIET_MS && (isNewEverywhere || nowMs - startMs >= NOTHING_NEW_MS)) return;
-      }
-    };
-  }
-
-  /** @throws Failure if not every proxy of every hop runs what is expected, in time */
-  private async verified(hops: readonly ExpectedHop[]): Promise<readonly ProxyStatus[]> {
+  private async verified(
+    hops: readonly ExpectedHop[],
+    twice: ReadonlySet<string> = new Set(),
+  ): Promise<readonly ProxyStatus[]> {
     const deadlineMs = performance.now() + this.options.timeoutMs;
     for (;;) {
-      const proxies = await this.proxies.statuses(hops);
+      const proxies = await this.proxies.statuses(hops, twice);
       const missing = shortcomings(hops, proxies);
       if (missing.length === 0) return proxies;
       if (performance.now() >= deadlineMs) {
@@ -239,39 +244,19 @@ export class Rollout {
   }
 }
 
-/** Everything of ours that may be in the cluster: of the current revision, and of those since that were not ended or undone. */
-function inventory(revisions: readonly Revision[]): readonly Resource[] {
-  const current = currentRevision(revisions);
-  const since = newestFirst(revisions).filter(({ number }) => number >= (current?.number ?? 0));
-  const all = new Map<string, Resource>();
-  // The newest word about a resource stands.
-  for (const { resources } of since) {
-    for (const resource of resources) {
-      if (!all.has(titleOf(resource))) all.set(titleOf(resource), resource);
-    }
-  }
-  return [...all.values()];
-}
-
-function hopsOf(revisions: readonly Revision[]): readonly ExpectedHop[] {
-  return currentRevision(revisions)?.hops ?? [];
-}
-
-/** What was there before hopgate: known from earlier, or there now although no revision has it. */
-function adoptedBy(
-  revisions: readonly Revision[],
-  before: readonly Resource[],
-  changes: readonly Change[],
-): readonly string[] {
-  const ours = new Set(before.map(titleOf));
-  const found = changes.filter(({ live, resource }) => live !== undefined && !ours.has(titleOf(resource)));
-  const foreign = found.filter(({ live }) => live !== undefined && meshNameOf(live) === undefined);
-  const earlier = newestFirst(revisions)[0]?.adopted ?? [];
-  return [...new Set([...earlier, ...foreign.map(({ resource }) => titleOf(resource))])].sort();
-}
-
-function isIn(changes: readonly Change[], resource: Resource): boolean {
-  return changes.some((change) => titleOf(change.resource) === titleOf(resource));
+/** The hops whose plugin takes the place of one of another kind that reports the same: only the number of VMs tells them apart. */
+function replacedPlugins(
+  { removedPlugins, plugins }: Transition,
+  hops: readonly ExpectedHop[],
+  hopsBefore: readonly ExpectedHop[],
+): ReadonlySet<string> {
+  const nameOf = ({ metadata: { namespace, name } }: Resource): string => `${namespace}/${name}`;
+  const removed = new Set(removedPlugins.map(nameOf));
+  const same = hops.filter((hop) =>
+    hopsBefore.some((old) => old.hop === hop.hop && old.config === hop.config && old.module === hop.module),
+  );
+  const replaced = plugins.filter((plugin) => removed.has(nameOf(plugin)));
+  return new Set(replaced.length === 0 ? [] : same.map(({ hop }) => hop));
 }
 
 /** A line for each proxy that does not run what it should, and for each hop without proxies. */

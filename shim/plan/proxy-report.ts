@@ -58,18 +58,20 @@ function requestsIn(samples: readonly Sample[]): Readonly<Record<string, number>
  */
 export type ProxyState = "loaded" | "other" | "absent" | "unknown";
 
-/** What is to be said about a proxy that was asked. */
+/** What is to be said about a proxy that was asked. `plugins`: how many of the proxy have to report this. */
 export function judge(
   expected: Pick<ExpectedHop, "hop" | "config" | "module">,
   { running, workers }: ProxyReport,
+  plugins = 1,
 ): { readonly state: ProxyState; readonly reason: string } {
   const ofHop = running.filter(({ hop }) => underscored(hop) === underscored(expected.hop));
   const wanted = ofHop.find(({ config, module }) => config === expected.config && module === expected.module);
   if (wanted !== undefined) {
     if (workers === undefined) return { state: "unknown", reason: "it does not say how many workers it has" };
     // Each worker and the main thread.
-    if (wanted.vms >= workers + 1) return { state: "loaded", reason: "" };
-    return { state: "other", reason: `${String(wanted.vms)} of ${String(workers + 1)} VMs run it so far` };
+    const vms = plugins * (workers + 1);
+    if (wanted.vms >= vms) return { state: "loaded", reason: "" };
+    return { state: "other", reason: `${String(wanted.vms)} of ${String(vms)} VMs run it so far` };
   }
   const [other] = [...ofHop].sort((a, b) => b.vms - a.vms);
   if (other === undefined) return { state: "absent", reason: "it runs no filter of this hop" };

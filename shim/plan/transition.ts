@@ -1,42 +1,63 @@
+import { isDeepStrictEqual } from "node:util";
+
 import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
+import { bridgePlugin } from "./bridge-plugin.js";
 
 /**
- * From what is in a cluster to what shall be, so that no request is lost: routes for what the filter chooses now and for what it
- * will choose are there while it changes.
+ * From what is in a cluster to what shall be, so that no request is lost: whatever a filter chooses, now and then, has a route that
+ * leads somewhere, through hops that know it. In the order of the fields; proxies have each before the next is applied.
  */
 export interface Transition {
-  /** Applied first: what routes lead to, the routes, and those of before that the running filter still needs. */
+  /** What routes lead to, routes that nothing uses yet, and those of before that the running filter still needs. */
   readonly first: readonly Resource[];
-  /** Applied when proxies have those. */
+  /** Plugins that serve while routes move (see `bridgePlugin`). */
+  readonly bridgePlugins: readonly Resource[];
+  /** Routes that there were, as they shall be. */
+  readonly movedRoutes: readonly Resource[];
   readonly plugins: readonly Resource[];
-  /** Removed before the rest: plugins of hops that are no more, which would else send requests to routes that are gone. */
+  /** Removed when the proxies run the new plugins, before the rest: these would else send requests to routes that are gone. */
   readonly removedPlugins: readonly Resource[];
-  /** Removed when the proxies run the new configuration, in this order. */
+  /** Removed then, in this order. */
   readonly last: readonly Resource[];
 }
 
 /** `before`: everything of ours that is in the cluster, of half-done deployments too. */
 export function transition(before: readonly Resource[], after: readonly Resource[]): Transition {
-  const wanted = new Map(after.map((resource) => [titleOf(resource), resource]));
+  const [there, wanted] = [byTitle(before), byTitle(after)];
   const bridges = before.flatMap((old) => {
     const next = wanted.get(titleOf(old));
-    return next !== undefined && stageOf(old) === "routes" && losesHosts(old, next) ? [bridgeOf(old)] : [];
+    return next !== undefined && stageOf(old) === "routes" && losesHosts(old, next) ? [bridgeRoute(old)] : [];
   });
   const gone = before.filter((resource) => !wanted.has(titleOf(resource)));
   const of = (list: readonly Resource[], stage: ReturnType<typeof stageOf>): readonly Resource[] =>
     list.filter((resource) => stageOf(resource) === stage);
+  const routes = of(after, "routes");
+  const isMoved = (route: Resource): boolean => {
+    const old = there.get(titleOf(route));
+    return old !== undefined && !isDeepStrictEqual(old, route);
+  };
+  const bridgePlugins = of(after, "plugin").flatMap((plugin) => {
+    const old = there.get(titleOf(plugin));
+    return (old === undefined ? undefined : bridgePlugin(old, plugin)) ?? [];
+  });
   return {
-    first: [...of(after, "surroundings"), ...of(after, "routes"), ...bridges],
+    first: [...of(after, "surroundings"), ...routes.filter((route) => !isMoved(route)), ...bridges],
+    bridgePlugins,
+    movedRoutes: routes.filter(isMoved),
     plugins: of(after, "plugin"),
     removedPlugins: of(gone, "plugin"),
     last: [...bridges, ...of(gone, "routes"), ...of(gone, "surroundings")],
   };
 }
 
+function byTitle(resources: readonly Resource[]): ReadonlyMap<string, Resource> {
+  return new Map(resources.map((resource) => [titleOf(resource), resource]));
+}
+
 const BRIDGE = "-before";
 
 /** What a route was, beside what it is now. */
-function bridgeOf(route: Resource): Resource {
+export function bridgeRoute(route: Resource): Resource {
   const { metadata } = route;
   return { ...route, metadata: { ...metadata, name: `${metadata.name}${BRIDGE}` } };
 }

@@ -1,6 +1,7 @@
 import { UsageError } from "../errors.js";
 import type { Backend, Hop, Identity, Mesh, Route, Validator } from "../config/model.js";
 import { IAM_CREDENTIALS_SERVICE, METADATA_SERVICE, outboundCluster, serviceOf } from "./envoy/names.js";
+import { ingressServiceOf } from "./istio/ingress-service.js";
 import type { PluginBackend, PluginConfig, PluginIdentity, PluginRoute, PluginValidator } from "./plugin-config.js";
 
 /**
@@ -18,7 +19,10 @@ export function pluginConfigFor(mesh: Mesh, hopName: string): PluginConfig {
       `name one of ${[...mesh.hops.keys()].join(", ")}`,
     );
   }
-  const routes = hop.kind === "gateway" ? mesh.routes.map(gatewayRoute) : boundTo(mesh, hop).map(waypointRoute);
+  const routes =
+    hop.kind === "gateway"
+      ? mesh.routes.map(gatewayRoute)
+      : boundTo(mesh, hop).map((backend) => waypointRoute(mesh, backend));
   const backends = backendsOf(mesh, hop, routes);
   const validators = validatorsOf(mesh, hop, routes);
   const hasToken = Object.values(backends).some(({ token }) => token !== undefined);
@@ -55,8 +59,10 @@ function boundTo(mesh: Mesh, waypoint: Hop): Backend[] {
     .sort((a, b) => compare(a.name, b.name));
 }
 
-function waypointRoute(backend: Backend): PluginRoute {
-  return { hosts: [serviceOf(backend).host], to: [{ backend: backend.name, weight: 100 }] };
+/** The names by which proxies know the service that is bound to the waypoint: its own, and that which gateways use. */
+function waypointRoute(mesh: Mesh, backend: Backend): PluginRoute {
+  const services = [serviceOf(backend), ingressServiceOf(mesh, backend)].filter((service) => service !== undefined);
+  return { hosts: services.map(({ host }) => host), to: [{ backend: backend.name, weight: 100 }] };
 }
 
 /** The backends that the routes name, in the order of their names. */

@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { packageRoot } from "../../shim/package-root.js";
+import { stamped } from "../../shim/module/stamp.js";
+import { packageRoot, wasmPath } from "../../shim/package-root.js";
 
 /** The command as a user runs it: a process of its own, on a file of its own. */
 
@@ -25,8 +27,8 @@ export class Workplace {
     return join(this.folder, name);
   }
 
-  async write(name: string, text: string): Promise<string> {
-    await writeFile(this.path(name), text);
+  async write(name: string, content: string | Uint8Array): Promise<string> {
+    await writeFile(this.path(name), content);
     return this.path(name);
   }
 
@@ -54,4 +56,18 @@ export class Workplace {
   async close(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Another build of the filter that does the same: `name` is in a custom section of it. */
+export function otherBuild(name: string): Buffer {
+  const text = Buffer.from(name);
+  // https://webassembly.github.io/spec/core/binary/modules.html#custom-section; both lengths fit a byte.
+  const section = Buffer.from([0, text.length + 1, text.length, ...text]);
+  return stamped(Buffer.concat([readFileSync(wasmPath()), section]));
+}
+
+/** A build of the filter that does not know a field of its configuration. */
+export function moduleWithout(field: string): Buffer {
+  const module = readFileSync(wasmPath()).toString("latin1");
+  return stamped(Buffer.from(module.replaceAll(field, "x".repeat(field.length)), "latin1"));
 }

@@ -2,6 +2,7 @@ import type { Backend, Mesh, WaypointHop } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { pluginConfigFor } from "../plugin-config-for.js";
 import { boundBackends, isCloudRun, routedBackends } from "./backends.js";
+import { ingressService, ingressServiceOf } from "./ingress-service.js";
 import { metadataOf, resourceName } from "./labels.js";
 import type { Resource } from "./resource.js";
 
@@ -20,7 +21,12 @@ export function authorizationPolicies(mesh: Mesh, hop: WaypointHop): readonly Re
       kind: "AuthorizationPolicy",
       metadata: metadataOf(mesh, hop.namespace, hop, hop.name, backend.name),
       spec: {
-        targetRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: resourceName(mesh, backend.name) }],
+        targetRefs: [
+          { group: "networking.istio.io", kind: "ServiceEntry", name: resourceName(mesh, backend.name) },
+          ...(ingressServiceOf(mesh, backend) === undefined
+            ? []
+            : [{ group: "", kind: "Service", name: ingressService(mesh, hop, backend).metadata.name }]),
+        ],
         action: "ALLOW",
         rules: [{ from: sources(hop.callers ?? usualCallers(mesh, hop, backend)) }],
       },

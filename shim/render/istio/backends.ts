@@ -1,6 +1,7 @@
 import type { Backend, CloudRunBackend, GatewayHop, KubernetesBackend, Mesh, WaypointHop } from "../../config/model.js";
 import { serviceOf } from "../envoy/names.js";
-import { noTlsToWaypoint, originateTls, originateTlsAtWaypoint } from "./destination-rule.js";
+import { originateTls, originateTlsAtWaypoint } from "./destination-rule.js";
+import { ingressService, ingressServiceOf } from "./ingress-service.js";
 import type { Resource } from "./resource.js";
 import { type ExternalHost, serviceEntry, waypointLabels } from "./service-entry.js";
 
@@ -44,14 +45,11 @@ export function gatewayBackends(mesh: Mesh, hop: GatewayHop): readonly Resource[
 /** What is bound to a waypoint: Cloud Run hosts, which leave the mesh there, and services of the cluster. */
 export function waypointBackends(mesh: Mesh, hop: WaypointHop): readonly Resource[] {
   const bound = boundBackends(mesh, hop);
-  const gatewaysBeside = [...mesh.hops.values()].filter(
-    ({ kind, namespace }) => kind === "gateway" && namespace === hop.namespace,
-  );
   return [
     ...byHost(bound).flatMap((backend) => [
       serviceEntry(mesh, hop.namespace, backend.name, { ...external(backend), waypoint: hop.gateway }),
       originateTlsAtWaypoint(mesh, hop, backend.name, backend.host),
-      ...gatewaysBeside.map((gateway) => noTlsToWaypoint(mesh, gateway, backend.name, backend.host)),
+      ...(ingressServiceOf(mesh, backend) === undefined ? [] : [ingressService(mesh, hop, backend)]),
     ]),
     ...bound.flatMap((backend) => (backend.kind === "kubernetes" ? [serviceLabels(hop, backend)] : [])),
   ];

@@ -1,5 +1,4 @@
 import type { Hop, Mesh } from "../../config/model.js";
-import type { JsonObject } from "../envoy/json.js";
 import { GATEWAY_NAME_LABEL } from "../../config/mesh-of.js";
 import { metadataOf } from "./labels.js";
 import type { Resource } from "./resource.js";
@@ -14,26 +13,15 @@ export function podLabels(hop: Hop): Readonly<Record<string, string>> {
  * root that the proxy's system trusts: with `sni` alone Istio would take any certificate.
  */
 export function originateTls(mesh: Mesh, hop: Hop, part: string, host: string): Resource {
-  return destinationRule(mesh, hop, part, host, podLabels(hop), tlsTo(host));
+  return destinationRule(mesh, hop, part, host, podLabels(hop));
 }
 
 /**
  * TLS from a waypoint to a host that is bound to it. Istio honours no workload selector there (it looks the rule up as for inbound
- * traffic), so the rule is for the waypoint's whole namespace, and for no other: a gateway that saw it would send TLS inside of
- * the tunnel to the waypoint.
+ * traffic), so the rule is for the waypoint's whole namespace, and for no other.
  */
 export function originateTlsAtWaypoint(mesh: Mesh, hop: Hop, part: string, host: string): Resource {
-  return destinationRule(mesh, hop, part, host, undefined, tlsTo(host));
-}
-
-/** Keeps the Pods of a gateway, in the namespace of a waypoint, from doing what `originateTlsAtWaypoint` says. */
-export function noTlsToWaypoint(mesh: Mesh, gateway: Hop, part: string, host: string): Resource {
-  return destinationRule(mesh, gateway, part, host, podLabels(gateway), { mode: "DISABLE" });
-}
-
-function tlsTo(host: string): JsonObject {
-  // "system" is what Istio takes where it is left out; before 1.22, that meant no check at all.
-  return { mode: "SIMPLE", sni: host, subjectAltNames: [host], caCertificates: "system" };
+  return destinationRule(mesh, hop, part, host, undefined);
 }
 
 function destinationRule(
@@ -42,8 +30,9 @@ function destinationRule(
   part: string,
   host: string,
   matchLabels: Readonly<Record<string, string>> | undefined,
-  tls: JsonObject,
 ): Resource {
+  // "system" is what Istio takes where it is left out; before 1.22, that meant no check at all.
+  const tls = { mode: "SIMPLE", sni: host, subjectAltNames: [host], caCertificates: "system" };
   return {
     apiVersion: "networking.istio.io/v1",
     kind: "DestinationRule",

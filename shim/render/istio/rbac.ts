@@ -1,8 +1,8 @@
 import type { Mesh } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { groupOf, pluralOf } from "./api-path.js";
-import { labelsOf, resourceName } from "./labels.js";
-import type { Resource } from "./resource.js";
+import { labelsOf, meshNameOf, resourceName } from "./labels.js";
+import { type Resource, stageOf } from "./resource.js";
 import { inOrder, type MeshResources } from "./resources.js";
 import { revisionNamespace, revisionNames } from "./revision-names.js";
 
@@ -31,13 +31,37 @@ const PROXY_RULES: readonly JsonObject[] = [
 ];
 
 function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
-  const kinds = new Map(resources.map((resource) => [`${groupOf(resource)}/${resource.kind}`, resource]));
-  return [...kinds.values()].map((resource) => {
-    const rule = { apiGroups: [groupOf(resource)], resources: [pluralOf(resource)] };
-    if (resource.kind !== "Service") return { ...rule, verbs: ["get", "create", "patch", "delete"] };
-    const resourceNames = resources.filter(({ kind }) => kind === "Service").map(({ metadata }) => metadata.name);
-    return { ...rule, resourceNames, verbs: ["get", "patch"] };
-  });
+  const services = resources.filter(({ kind }) => kind === "Service");
+  const kinds = new Map(
+    resources
+      .filter(({ kind }) => kind !== "Service")
+      .map((resource) => [`${groupOf(resource)}/${resource.kind}`, resource]),
+  );
+  return [
+    ...serviceRule(
+      services.filter((service) => meshNameOf(service) !== undefined),
+      ALL_VERBS,
+    ),
+    // These are there, and others': they get labels.
+    ...serviceRule(
+      services.filter((service) => meshNameOf(service) === undefined),
+      ["get", "patch"],
+    ),
+    ...[...kinds.values()].map((resource) => ({
+      apiGroups: [groupOf(resource)],
+      // Of either kind, so that one can take the place of the other.
+      resources: stageOf(resource) === "plugin" ? ["wasmplugins", "trafficextensions"] : [pluralOf(resource)],
+      verbs: ALL_VERBS,
+    })),
+  ];
+}
+
+const ALL_VERBS = ["get", "create", "patch", "delete"];
+
+function serviceRule(services: readonly Resource[], verbs: readonly string[]): readonly JsonObject[] {
+  if (services.length === 0) return [];
+  const resourceNames = services.map(({ metadata }) => metadata.name);
+  return [{ apiGroups: [""], resources: ["services"], resourceNames, verbs }];
 }
 
 function revisionRule(mesh: Mesh): JsonObject {

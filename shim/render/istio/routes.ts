@@ -1,8 +1,9 @@
 import type { Backend, GatewayHop, Mesh, WaypointHop } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { BACKEND_HEADER } from "../envoy/route.js";
-import { serviceOf } from "../envoy/names.js";
+import { type Service, serviceOf } from "../envoy/names.js";
 import { boundBackends, isCloudRun, routedBackends } from "./backends.js";
+import { ingressServiceOf } from "./ingress-service.js";
 import { metadataOf, resourceName } from "./labels.js";
 import { gatewayRef, type Resource } from "./resource.js";
 
@@ -26,11 +27,16 @@ export function virtualServices(mesh: Mesh, hop: GatewayHop): readonly Resource[
           name: backend.name,
           match: [{ headers: { [BACKEND_HEADER]: { exact: backend.name } } }],
           ...(isCloudRun(backend) && { rewrite: { authority: backend.host } }),
-          route: [{ destination: { host: serviceOf(backend).host, port: { number: serviceOf(backend).port } } }],
+          route: [destination(mesh, backend)],
         },
       ],
     },
   }));
+}
+
+function destination(mesh: Mesh, backend: Backend): JsonObject {
+  const { host, port } = ingressServiceOf(mesh, backend) ?? serviceOf(backend);
+  return { destination: { host, port: { number: port } } };
 }
 
 /** The most that an HTTPRoute takes. */
@@ -48,7 +54,7 @@ export function gatewayHttpRoutes(mesh: Mesh, hop: GatewayHop, gateway: string):
         spec: {
           parentRefs: [{ ...gatewayRef(gateway), sectionName: "hopgate" }],
           hostnames,
-          rules: [ruleTo(backend, hop.namespace)],
+          rules: [ruleTo(backend, backendRef(ingressServiceOf(mesh, backend) ?? serviceOf(backend), hop.namespace))],
         },
       };
     }),
@@ -59,8 +65,9 @@ export function gatewayHttpRoutes(mesh: Mesh, hop: GatewayHop, gateway: string):
 export function referenceGrants(mesh: Mesh, hop: GatewayHop): readonly Resource[] {
   const services = new Map<string, string[]>();
   for (const backend of routedBackends(mesh)) {
-    if (backend.kind !== "kubernetes" || backend.namespace === hop.namespace) continue;
-    services.set(backend.namespace, [...(services.get(backend.namespace) ?? []), backend.service]);
+    const found = kubernetesService(ingressServiceOf(mesh, backend) ?? serviceOf(backend));
+    if (found === undefined || found.namespace === hop.namespace) continue;
+    services.set(found.namespace, [...(services.get(found.namespace) ?? []), found.name]);
   }
   return [...services].map(([namespace, names]) => ({
     apiVersion: "gateway.networking.k8s.io/v1beta1",
@@ -77,41 +84,57 @@ export function referenceGrants(mesh: Mesh, hop: GatewayHop): readonly Resource[
 export function waypointRoutes(mesh: Mesh, hop: WaypointHop): readonly Resource[] {
   return boundBackends(mesh, hop).map((backend) => {
     const namespace = backend.kind === "kubernetes" ? backend.namespace : hop.namespace;
-    const service = isCloudRun(backend)
-      ? { group: "networking.istio.io", kind: "ServiceEntry", name: resourceName(mesh, backend.name) }
-      : { group: "", kind: "Service", name: backend.service };
+    const ingress = ingressServiceOf(mesh, backend);
     return {
       apiVersion: "gateway.networking.k8s.io/v1",
       kind: "HTTPRoute",
       metadata: metadataOf(mesh, namespace, hop, hop.name, backend.name),
       spec: {
-        parentRefs: [{ ...service, port: serviceOf(backend).port }],
-        rules: [ruleTo(backend, namespace)],
+        parentRefs: [
+          { ...boundService(mesh, backend), port: serviceOf(backend).port },
+          ...(ingress === undefined ? [] : [backendRef(ingress, namespace)]),
+        ],
+        rules: [ruleTo(backend, backendRef(serviceOf(backend), namespace))],
       },
     };
   });
 }
 
-function ruleTo(backend: Backend, namespace: string): JsonObject {
+function boundService(mesh: Mesh, backend: Backend): JsonObject {
+  return isCloudRun(backend)
+    ? { group: "networking.istio.io", kind: "ServiceEntry", name: resourceName(mesh, backend.name) }
+    : { group: "", kind: "Service", name: backend.service };
+}
+
+function ruleTo(backend: Backend, ref: JsonObject): JsonObject {
   return {
     matches: [{ headers: [{ type: "Exact", name: BACKEND_HEADER, value: backend.name }] }],
     ...(isCloudRun(backend) && {
       filters: [{ type: "URLRewrite", urlRewrite: { hostname: backend.host } }],
     }),
-    backendRefs: [backendRef(backend, namespace)],
+    backendRefs: [ref],
   };
 }
 
-function backendRef(backend: Backend, namespace: string): JsonObject {
-  const { host, port } = serviceOf(backend);
-  if (isCloudRun(backend)) return { group: "networking.istio.io", kind: "Hostname", name: host, port };
+/** A reference from a route in `namespace`. */
+function backendRef(service: Service, namespace: string): JsonObject {
+  const found = kubernetesService(service);
+  if (found === undefined) {
+    return { group: "networking.istio.io", kind: "Hostname", name: service.host, port: service.port };
+  }
   return {
     group: "",
     kind: "Service",
-    name: backend.service,
-    ...(backend.namespace !== namespace && { namespace: backend.namespace }),
-    port,
+    name: found.name,
+    ...(found.namespace !== namespace && { namespace: found.namespace }),
+    port: service.port,
   };
+}
+
+/** undefined: it is not one of the cluster. */
+function kubernetesService({ host }: Service): { readonly name: string; readonly namespace: string } | undefined {
+  const [name = "", namespace = "", ...rest] = host.split(".");
+  return rest.join(".") === "svc.cluster.local" ? { name, namespace } : undefined;
 }
 
 /** The hosts from which requests can get to a backend. */

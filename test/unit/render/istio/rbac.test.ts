@@ -44,6 +44,20 @@ describe("the roles", () => {
     });
   });
 
+  it("let a Service of ours be made and removed, by name", () => {
+    const shop = sample();
+    const all = roles(shop, meshResources(shop, { image: parsePinnedImage(IMAGE), api: "wasmplugin" }));
+    const rules = all.flatMap((role) => (role["rules"] ?? []) as unknown as Rule[]);
+    expect(rules.filter(({ resources: plurals }) => plurals.includes("services"))).toEqual([
+      {
+        apiGroups: [""],
+        resources: ["services"],
+        resourceNames: ["shop-agents-reports"],
+        verbs: ["get", "create", "patch", "delete"],
+      },
+    ]);
+  });
+
   it("let the proxies be found and asked, where there are hops", () => {
     const withPods = ["agents", "istio-ingress", "llm-ns"].filter((namespace) =>
       rulesIn(namespace).some(({ resources: plurals }) => plurals.includes("pods/proxy")),

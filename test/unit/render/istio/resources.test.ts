@@ -93,7 +93,10 @@ describe("routes", () => {
       http: [{ rewrite: { authority: host } }],
     });
     expect(resource(ofSample, "HTTPRoute", "shop-agents-reports")["spec"]).toMatchObject({
-      parentRefs: [{ kind: "ServiceEntry", name: "shop-reports", port: 80 }],
+      parentRefs: [
+        { kind: "ServiceEntry", name: "shop-reports", port: 80 },
+        { kind: "Service", name: "shop-agents-reports", port: 80 },
+      ],
       rules: [
         { filters: [{ urlRewrite: { hostname: host } }], backendRefs: [{ kind: "Hostname", name: host, port: 80 }] },
       ],
@@ -147,12 +150,51 @@ describe("hosts outside the mesh", () => {
     ).toHaveLength(1);
   });
 
-  it("get no TLS from a gateway in the waypoint's namespace: it would be sent inside the tunnel", () => {
-    const { spec } = resource(resourcesOf(sample({ hops: BOTH_IN_ONE })), "DestinationRule", "shop-ingress-reports");
-    expect(spec).toMatchObject({
-      workloadSelector: { matchLabels: { istio: "ingressgateway" } },
-      trafficPolicy: { tls: { mode: "DISABLE" } },
+  it("of a waypoint have a Service for gateways, which pass by the waypoint of a host that is found by DNS", () => {
+    const host = "shop-agents-reports.agents.svc.cluster.local";
+    expect(resource(ofSample, "Service", "shop-agents-reports")).toMatchObject({
+      metadata: {
+        namespace: "agents",
+        labels: { "istio.io/use-waypoint": "waypoint", "istio.io/ingress-use-waypoint": "true" },
+      },
+      spec: { ports: [{ name: "http", port: 80, protocol: "TCP", appProtocol: "http" }] },
     });
+    expect(resource(ofSample, "VirtualService", "shop-ingress-reports")["spec"]).toMatchObject({
+      http: [{ route: [{ destination: { host, port: { number: 80 } } }] }],
+    });
+    expect(resource(ofSample, "WasmPlugin", "shop-agents")["spec"]).toMatchObject({
+      pluginConfig: { routes: [{ hosts: ["reports-abc123-uc.a.run.app", host], to: [{ backend: "reports" }] }] },
+    });
+    expect(resource(ofSample, "AuthorizationPolicy", "shop-agents-reports")["spec"]).toMatchObject({
+      targetRefs: [
+        { kind: "ServiceEntry", name: "shop-reports" },
+        { kind: "Service", name: "shop-agents-reports" },
+      ],
+    });
+  });
+
+  it("of a waypoint are that Service for a gateway of the Gateway API too, which has to be granted", () => {
+    const resources = resourcesOf(sample({ hops: GATEWAY_API }));
+    expect(resource(resources, "HTTPRoute", "shop-ingress-reports")["spec"]).toMatchObject({
+      rules: [{ backendRefs: [{ kind: "Service", name: "shop-agents-reports", namespace: "agents", port: 80 }] }],
+    });
+    expect(resource(resources, "ReferenceGrant", "shop-ingress", "agents")["spec"]).toMatchObject({
+      to: [{ kind: "Service", name: "shop-agents-reports" }],
+    });
+  });
+
+  it("of a waypoint have no such Service where no gateway leads there", () => {
+    const hops = "\n  agents: { waypoint: { namespace: agents, name: waypoint } }";
+    const backends =
+      "\n  reports: { cloudRun: { url: https://reports-abc123-uc.a.run.app, via: serviceEntry }, through: agents }";
+    expect(resourcesOf(sample({ hops, routes: "[]", backends })).filter(({ kind }) => kind === "Service")).toEqual([]);
+  });
+
+  it("of a waypoint refuse names of which no Service could be called", () => {
+    const long = "x".repeat(52);
+    const backends = `\n  ${long}: { cloudRun: { url: https://reports-abc123-uc.a.run.app, via: serviceEntry }, through: agents }`;
+    const routes = `[{ hosts: [x.example.internal], to: ${long}, open: a test }]`;
+    expect(() => resourcesOf(sample({ backends, routes }))).toThrow(UsageError);
   });
 
   it("are one where two backends have one", () => {

@@ -1,0 +1,38 @@
+import { meshNameOf } from "../render/istio/labels.js";
+import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
+import type { Change } from "./comparison.js";
+import { currentRevision, type ExpectedHop, newestFirst, type Revision } from "./revision.js";
+import { bridgeRoute } from "./transition.js";
+
+/** Everything of ours that may be in the cluster: of the current revision, and of those since that were not ended or undone. */
+export function inventory(revisions: readonly Revision[]): readonly Resource[] {
+  const current = currentRevision(revisions);
+  const since = newestFirst(revisions).filter(({ number }) => number >= (current?.number ?? 0));
+  const all = new Map<string, Resource>();
+  const [newest = [], ...older] = since.map(({ resources }) => resources);
+  // One that ended half way may have left the routes of before.
+  const bridges = older.flat().filter((resource) => stageOf(resource) === "routes");
+  // The newest word about a resource stands.
+  for (const resource of [...newest, ...older.flat(), ...bridges.map(bridgeRoute)]) {
+    if (!all.has(titleOf(resource))) all.set(titleOf(resource), resource);
+  }
+  return [...all.values()];
+}
+
+/** The hops of the current revision. */
+export function currentHops(revisions: readonly Revision[]): readonly ExpectedHop[] {
+  return currentRevision(revisions)?.hops ?? [];
+}
+
+/** Titles of what was there before hopgate: known from earlier, or there now although no revision has it. */
+export function adoptedBy(
+  revisions: readonly Revision[],
+  before: readonly Resource[],
+  changes: readonly Change[],
+): readonly string[] {
+  const ours = new Set(before.map(titleOf));
+  const found = changes.filter(({ live, resource }) => live !== undefined && !ours.has(titleOf(resource)));
+  const foreign = found.filter(({ live }) => live !== undefined && meshNameOf(live) === undefined);
+  const earlier = newestFirst(revisions)[0]?.adopted ?? [];
+  return [...new Set([...earlier, ...foreign.map(({ resource }) => titleOf(resource))])].sort();
+}

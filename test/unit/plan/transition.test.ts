@@ -1,0 +1,114 @@
+import { describe, expect, it } from "vitest";
+
+import { transition } from "../../../shim/plan/transition.js";
+import { type Resource, titleOf } from "../../../shim/render/istio/resource.js";
+import type { PluginConfig } from "../../../shim/render/plugin-config.js";
+import { resourcesOf, sample } from "../render/istio/sample.js";
+
+const REPORTS = "https://reports-abc123-uc.a.run.app";
+const backendsWith = (reports: string): string => `
+  llm: { kubernetes: { service: llm, namespace: llm-ns, port: 80 } }
+  reports: { cloudRun: { url: ${REPORTS}, via: serviceEntry }${reports} }`;
+const routesTo = (hosts: string): string =>
+  `[{ hosts: [${hosts}], to: llm }, { hosts: [reports.example.internal], to: reports, open: a test }]`;
+
+const mesh = (hosts = "a.example.internal", reports = ", through: agents"): readonly Resource[] =>
+  resourcesOf(sample({ backends: backendsWith(reports), routes: routesTo(hosts) }));
+const titles = (resources: readonly Resource[]): string[] => resources.map(titleOf).sort();
+const configOf = (resources: readonly Resource[], name: string): PluginConfig => {
+  const { spec } = resources.find(
+    ({ kind, metadata }) => kind === "WasmPlugin" && metadata.name === name,
+  ) as unknown as {
+    spec: { pluginConfig: PluginConfig };
+  };
+  return spec.pluginConfig;
+};
+
+describe("bringing a mesh into a cluster", () => {
+  it("where nothing is: everything but the plugins, and then these", () => {
+    const after = mesh();
+    const { first, plugins, ...rest } = transition([], after);
+    expect(titles([...first, ...plugins])).toEqual(titles(after));
+    expect(titles(plugins)).toEqual(["WasmPlugin agents/shop-agents", "WasmPlugin istio-ingress/shop-ingress"]);
+    expect(rest).toEqual({ bridgePlugins: [], movedRoutes: [], removedPlugins: [], last: [] });
+  });
+
+  it("where it is already: nothing moves or goes", () => {
+    const { bridgePlugins, movedRoutes, removedPlugins, last } = transition(mesh(), mesh());
+    expect({ bridgePlugins, movedRoutes, removedPlugins, last }).toEqual({
+      bridgePlugins: [],
+      movedRoutes: [],
+      removedPlugins: [],
+      last: [],
+    });
+  });
+
+  it("keeps the route for hosts that go, until the filter that sends requests there has gone", () => {
+    const { first, movedRoutes, last } = transition(mesh("a.example.internal, b.example.internal"), mesh());
+    const bridge = "VirtualService istio-ingress/shop-ingress-llm-before";
+    expect(titles(first)).toContain(bridge);
+    expect(titles(movedRoutes)).toEqual(["VirtualService istio-ingress/shop-ingress-llm"]);
+    expect(titles(last)).toEqual([bridge]);
+  });
+
+  it("back to nothing: plugins first, then routes, then what they led to", () => {
+    const { removedPlugins, last } = transition(mesh(), []);
+    expect(removedPlugins.map(({ kind }) => kind)).toEqual(["WasmPlugin", "WasmPlugin"]);
+    const kinds = last.map(({ kind }) => kind);
+    expect(kinds.indexOf("VirtualService")).toBeLessThan(kinds.indexOf("ServiceEntry"));
+    expect(titles([...removedPlugins, ...last])).toEqual(titles(mesh()));
+  });
+});
+
+describe("a backend that comes to a waypoint", () => {
+  const { first, bridgePlugins, movedRoutes } = transition(mesh("a.example.internal", ""), mesh());
+
+  it("is known there before the gateway sends requests there", () => {
+    expect(titles(first)).toContain("HTTPRoute agents/shop-agents-reports");
+    expect(titles(movedRoutes)).toEqual(["VirtualService istio-ingress/shop-ingress-reports"]);
+    expect(titles(bridgePlugins)).toEqual(["WasmPlugin agents/shop-agents"]);
+    expect(configOf(bridgePlugins, "shop-agents")).toEqual(configOf(mesh(), "shop-agents"));
+  });
+});
+
+describe("a backend that leaves a waypoint", () => {
+  const { bridgePlugins, plugins, last } = transition(mesh(), mesh("a.example.internal", ""));
+
+  it("gets its token from the gateway before the gateway sends requests past the waypoint", () => {
+    expect(titles(bridgePlugins)).toEqual(["WasmPlugin istio-ingress/shop-ingress"]);
+    expect(configOf(bridgePlugins, "shop-ingress").backends).toEqual({
+      llm: {},
+      reports: { token: { audience: REPORTS } },
+    });
+    expect(configOf(bridgePlugins, "shop-ingress").identity).toEqual(configOf(plugins, "shop-ingress").identity);
+  });
+
+  it("is known there until the gateway has ceased to send requests there", () => {
+    expect(configOf(mesh(), "shop-agents").routes).toHaveLength(1);
+    expect(configOf(plugins, "shop-agents").routes).toEqual([]);
+    expect(titles(last)).toContain("HTTPRoute agents/shop-agents-reports");
+  });
+
+  it("is checked as it will be, where an edge did not have to before", () => {
+    const validators =
+      "validators: { google: { audiences: [https://x.example.internal], emails: [a@b.iam.gserviceaccount.com] } }";
+    const hops = (validate: string): string => `
+  ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }, edge: true }
+  agents: { waypoint: { namespace: agents, name: waypoint }${validate} }`;
+    const unguarded = routesTo("a.example.internal").replace(", open: a test", "");
+    const [before, after] = [
+      sample({
+        backends: backendsWith(", through: agents"),
+        hops: hops(", validate: google"),
+        routes: unguarded,
+        more: validators,
+      }),
+      sample({ backends: backendsWith(""), hops: hops(""), routes: routesTo("a.example.internal") }),
+    ].map((one) => resourcesOf(one)) as [readonly Resource[], readonly Resource[]];
+    const { routes } = configOf(transition(before, after).bridgePlugins, "shop-ingress");
+    expect(routes.map(({ hosts, open }) => [hosts, open])).toEqual([
+      [["a.example.internal"], undefined],
+      [["reports.example.internal"], "a test"],
+    ]);
+  });
+});
