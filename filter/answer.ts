@@ -8,7 +8,7 @@ import { Status } from "./host/status";
 import { STATUS } from "./names";
 
 const OPEN = Bytes.of(" (");
-const ANSWERED = Bytes.of(" answered ");
+const ANSWERED = Bytes.of(": status ");
 const CLOSE = Bytes.of(")");
 
 const value = new Inbox(64, 8192);
@@ -38,7 +38,7 @@ export function expectAnswer(): void {
   lastStatus = 0;
 }
 
-/** ` (CLUSTER)`, or ` (CLUSTER answered STATUS)`: where a call went, and what came of it, behind the reason why it failed. */
+/** ` (CLUSTER)`, or ` (CLUSTER: status 504)`: where a call went, and what came of it, be it Envoy's own, behind the reason why it failed. */
 export function appendOrigin(message: Writer, cluster: Bytes): void {
   message.append(OPEN).append(cluster);
   if (lastStatus != 0) message.append(ANSWERED).appendInteger(lastStatus);

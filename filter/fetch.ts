@@ -15,11 +15,15 @@ import { receiveFromMetadata, requestIdToken } from "./metadata-server";
 import { Token } from "./token";
 
 const NS_PER_MS: i64 = 1_000_000;
+/** However many audiences wait for a source that hangs, callers can be checked. */
+const LEFT_FOR_KEYS: i32 = 32;
 
 const content = Bytes.empty();
 const nothing = Bytes.empty();
 
 export class Fetch extends HttpCallback {
+  /** The cluster that was asked last. */
+  asked: Bytes;
   /** By the monotonic clock. */
   private endsNs: i64 = 0;
   /** Whom it is for, from `start` on. */
@@ -27,17 +31,19 @@ export class Fetch extends HttpCallback {
 
   constructor(private identity: Identity) {
     super();
+    this.asked = identity.cluster;
   }
 
-  /** Whether one more can be under way. */
+  /** Whether one more can be under way, and calls for key sets beside it. */
   isPossible(): bool {
-    return canCall(this.identity.accessToken.demanded + 1);
+    return canCall(this.identity.accessToken.demanded + 1 + LEFT_FOR_KEYS);
   }
 
   /** Null: it is under way, and `token.onFetched` will be told how it ended. Else why it is not. */
   start(token: Token, nowNs: i64): Bytes | null {
     const identity = this.identity;
     this.token = token;
+    this.asked = identity.cluster;
     if (identity.mode != IdentityMode.Impersonate) return requestIdToken(identity, token.audience, this);
     this.endsNs = nowNs + identity.timeoutMs * NS_PER_MS;
     if (identity.accessToken.isUsable(nowNs)) return this.impersonate(token, nowNs);
@@ -45,6 +51,7 @@ export class Fetch extends HttpCallback {
   }
 
   private impersonate(token: Token, nowNs: i64): Bytes | null {
+    this.asked = this.identity.credentialsCluster;
     const leftMs = max((this.endsNs - nowNs) / NS_PER_MS, 1);
     return requestImpersonated(this.identity, token.audience, <i32>leftMs, this);
   }

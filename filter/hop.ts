@@ -37,8 +37,8 @@ export class Hop extends RootContext {
     if (config === null || requests === null) return;
     if (!this.begun) this.begin(config);
     const nowNs = monotonicNs();
-    for (let i = 0; i < config.tokens.length; i++) config.tokens[i].tick(nowNs);
     for (let i = 0; i < config.keySets.length; i++) config.keySets[i].tick(nowNs);
+    for (let i = 0; i < config.tokens.length; i++) config.tokens[i].tick(nowNs);
     if (config.identity.waiting == 0 && config.identity.waitingForKeys == 0) requests.calm();
   }
 

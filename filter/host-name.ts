@@ -43,10 +43,22 @@ export class HostName {
     const end = authority.indexOf(Ascii.CloseBracket);
     if (end < 3 || end > 46) return false;
     let colons = 0;
+    let isDotted = false;
+    let isDecimal = true; // since the last colon
     for (let i = 1; i < end; i++) {
       const byte = lowerCase(authority.at(i));
-      if (!isHexadecimal(byte) && byte != Ascii.Colon && byte != Ascii.Dot) return false;
-      if (byte == Ascii.Colon) colons += 1;
+      if (byte == Ascii.Colon) {
+        colons += 1;
+        isDecimal = true;
+      } else if (byte == Ascii.Dot) {
+        isDotted = true;
+      } else if (isHexadecimal(byte)) {
+        isDecimal = isDecimal && isDigit(byte);
+      } else {
+        return false;
+      }
+      // A v4 address may stand at the end, and nothing else that has dots: others would take it for a host name.
+      if (isDotted && (!isDecimal || byte == Ascii.Colon)) return false;
       this.name.appendByte(byte);
     }
     if (colons < 2) return false; // `[fa.ce]` is no address, and must not pass for the host `fa.ce`

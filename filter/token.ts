@@ -43,8 +43,13 @@ const REFRESH_FLOOR_MS: i64 = 1_000;
 const REFUSED_PAUSE_MS: i64 = 30_000;
 /** After so many in a row, the record is taken for one that another plugin keeps writing, and this worker goes on alone. */
 const MAX_LOST_WRITES: i32 = 3;
-/** For so long a record that says "not now" is believed; then this worker asks once, whoever keeps writing that. */
+/**
+ * For so long at least, and twice as long at most, a record that says "not now" is believed; then this worker asks once, whoever keeps
+ * writing that. A fetch that may be under way just then is waited for, and so are more after it, so that in an outage workers
+ * come to that one after another.
+ */
 const MAX_TRUST_MS: i64 = 60_000;
+const MAX_TRUSTED_LEASES: i64 = 30;
 /** How much longer than the call itself a lease lasts: after that its holder is taken for dead. */
 const LEASE_SLACK_MS: i64 = 1_000;
 
@@ -62,9 +67,6 @@ const WAIT_REFUSED = Bytes.of("refused");
 const MAX_KEY: i32 = 4096;
 const WARNING = Bytes.of("hopgate: no ID token for audience ");
 const WARNING_REASON = Bytes.of(": ");
-
-/** What the reasons of the IAM Credentials API begin with. */
-const IAM = Bytes.of("iam_");
 
 const record = new TokenRecord();
 const message = new Writer(4096);
@@ -89,8 +91,8 @@ export class Token {
   private failures: i32 = 0;
   /** Leases in a row that somebody else wrote over while this VM took them. */
   private lostWrites: i32 = 0;
-  /** Since when a token has been wanted without a fetch from here; 0: it is not. */
-  private wantedSinceMs: i64 = 0;
+  /** A token is wanted, and until then whatever the others say is a reason not to fetch it here; 0: it is not wanted. */
+  private trustUntilMs: i64 = 0;
   private waiters: WaitList = new WaitList();
 
   constructor(
@@ -134,7 +136,7 @@ export class Token {
     this.followWallClock(nowNs);
     const nowMs = nowNs / NS_PER_MS;
     const wanted = this.waiters.size > 0 || !this.isUsable(nowNs) || nowMs >= this.refreshAtMs;
-    if (!wanted) this.wantedSinceMs = 0;
+    if (!wanted) this.trustUntilMs = 0;
     if (wanted && !this.fetching && nowMs >= this.retryAtMs) this.obtain();
     // Whatever happens to the worker that fetches, nobody waits for ever.
     const patienceNs = (this.identity.timeoutMs + 2 * LEASE_SLACK_MS) * NS_PER_MS;
@@ -158,7 +160,7 @@ export class Token {
     const isShared = record.read(this.key);
     // The clock is read behind the record: a lease that another worker has just taken would seem further ahead than any can be.
     const nowNs = monotonicNs();
-    if (this.wantedSinceMs == 0) this.wantedSinceMs = nowNs / NS_PER_MS;
+    if (this.trustUntilMs == 0) this.trustUntilMs = nowNs / NS_PER_MS + MAX_TRUST_MS + (random(nowNs) % MAX_TRUST_MS);
     // Where the host cannot say what is shared, this worker goes on alone.
     if (isShared && this.isAnswered(nowNs)) {
       this.lostWrites = 0;
@@ -166,7 +168,7 @@ export class Token {
     }
     if (!this.fetch.isPossible() || (isShared && !this.takeLease(nowNs / NS_PER_MS))) return;
     this.lostWrites = 0;
-    this.wantedSinceMs = 0;
+    this.trustUntilMs = 0;
     this.fetching = true;
     const problem = this.fetch.start(this, nowNs);
     if (problem !== null) this.onFetched(problem, record.token);
@@ -180,13 +182,14 @@ export class Token {
       this.settle(true, i64.MAX_VALUE);
       if (nowMs < this.refreshAtMs) return true;
     }
-    if (nowMs - this.wantedSinceMs > MAX_TRUST_MS) return false;
+    const isLeased = isAhead(record.leaseUntilMs, nowMs, this.leaseMs);
+    if (nowMs > this.trustUntilMs) return isLeased && nowMs <= this.trustUntilMs + MAX_TRUSTED_LEASES * this.leaseMs;
     if (isAhead(record.retryAtMs, nowMs, REFUSED_PAUSE_MS)) {
       this.retryAtMs = record.retryAtMs;
       this.settle(false, i64.MAX_VALUE);
       return true;
     }
-    return isAhead(record.leaseUntilMs, nowMs, this.leaseMs);
+    return isLeased;
   }
 
   private get leaseMs(): i64 {
@@ -225,9 +228,11 @@ export class Token {
     countTokenFetch(this.identity.hop, FETCHED);
     this.retryAtMs = 0;
     this.failures = 0;
-    // The source may return the token that we have: not due again before the pause.
-    if (nowNs / NS_PER_MS >= this.refreshAtMs)
+    // The source may return the token that we have: not due again before the pause, for no worker.
+    if (nowNs / NS_PER_MS >= this.refreshAtMs) {
       this.refreshAtMs = this.refreshTime(this.usableUntilNs + MARGIN_NS, nowNs);
+      this.retryAtMs = this.refreshAtMs;
+    }
     this.publish(token);
     this.settle(true, i64.MAX_VALUE);
   }
@@ -236,7 +241,7 @@ export class Token {
     countTokenFetch(this.identity.hop, reason);
     if (isLogged(LogLevel.Warn)) {
       message.reset().append(WARNING).append(this.audience).append(WARNING_REASON).append(reason);
-      appendOrigin(message, reason.startsWith(IAM) ? this.identity.credentialsCluster : this.identity.cluster);
+      appendOrigin(message, this.fetch.asked);
       log(LogLevel.Warn, message);
     }
     // A worker that took over meanwhile may have had more luck.
@@ -284,7 +289,7 @@ export class Token {
     );
     const dueMs = leftMs - beforeMs;
     if (dueMs > 0) return nowMs + dueMs - (random(nowNs) % min(REFRESH_JITTER_MS, dueMs / 10 + 1));
-    return nowMs + max(min(REFRESH_PAUSE_MS, leftMs / 2), REFRESH_FLOOR_MS);
+    return nowMs + max(min(REFRESH_PAUSE_MS, (leftMs - MARGIN_NS / NS_PER_MS) / 2), REFRESH_FLOOR_MS);
   }
 
   /** Ends the wait of everybody who has waited since `sinceNs` or longer. */

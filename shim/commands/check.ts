@@ -59,7 +59,7 @@ function summaryOf(mesh: Mesh): Summary {
       token === undefined ? [] : [name],
     );
     if (validators.length > 0) checks.push({ hop, validators });
-    if (backends.length > 0) injects.push({ hop, backends });
+    if (backends.length > 0 && mesh.identity.mode !== "off") injects.push({ hop, backends });
   }
   return { routes: mesh.routes.length, backends: mesh.backends.size, hops: mesh.hops.size, checks, injects };
 }

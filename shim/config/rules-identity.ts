@@ -47,20 +47,32 @@ export const everyTokenHasAHop: Rule = (file, report) => {
 /**
  * Whoever reaches an edge reaches what is behind it with the identity of the hop that adds the token. So callers are
  * checked on the way (by the route, the edge or the waypoint that adds the token), or the file says why not. Also with
- * `mode: off`: then it is the identity of the mesh that would be lent.
+ * `mode: off`: then it is the identity of the mesh that would be lent. In a file without an edge the gateways are taken for such:
+ * an `edge: true` that was forgotten must not open them.
  */
 export const edgesCheckCallers: Rule = (file, report) => {
+  const hasEdge = entriesOf(file.hops).some(([, { edge }]) => edge === true);
   for (const [name, hop] of entriesOf(file.hops)) {
-    if (hop.edge !== true || hop.validate !== undefined) continue;
+    const counts = hop.edge === true || (!hasEdge && hop.gateway !== undefined);
+    if (!counts || hop.validate !== undefined) continue;
     if (hop.waypoint === undefined) {
-      for (const [index, route] of elementsOf(file.routes)) checkRoute(file, name, route, ["routes", index], report);
+      const what = hasEdge ? `hop ${name} is an edge and` : `no hop is an edge, and gateway ${name}`;
+      for (const [index, route] of elementsOf(file.routes)) {
+        checkRoute(file, { name, what }, route, ["routes", index], report);
+      }
     } else {
       checkWaypoint(file, name, report);
     }
   }
 };
 
-function checkRoute(file: Draft, edge: string, route: DraftRoute, path: Path, report: Report): void {
+function checkRoute(
+  file: Draft,
+  edge: { readonly name: string; readonly what: string },
+  route: DraftRoute,
+  path: Path,
+  report: Report,
+): void {
   if (route.validate !== undefined || route.open !== undefined) return;
   const arms = [...(route.to === undefined ? [] : [route.to]), ...Object.keys(route.split ?? {})];
   for (const arm of arms) {
@@ -71,7 +83,7 @@ function checkRoute(file: Draft, edge: string, route: DraftRoute, path: Path, re
     const injector = through === undefined ? "adds" : `is in front of hop ${through}, which adds`;
     report(
       path,
-      `hop ${edge} is an edge and ${injector} an ID token for backend ${arm}, but nothing checks the callers: whoever reaches ${edge} would use its identity`,
+      `${edge.what} ${injector} an ID token for backend ${arm}, but nothing checks the callers: whoever reaches ${edge.name} would use its identity`,
       'write validate: VALIDATOR, or open: "why callers need not be checked here"',
     );
     return;

@@ -20,7 +20,8 @@ const PATIENCE_MS = 5000;
 
 /** Lets the filter fetch the token of each audience of its configuration, and answers. */
 export function supplyTokens(proxy: Emulator, config: PluginConfig): SuppliedTokens {
-  const audiences = new Set(Object.values(config.backends).flatMap(({ token }) => token?.audience ?? []));
+  const isOff = config.identity?.mode === "off"; // then the mesh around the hop adds them, and the filter asks for none
+  const audiences = new Set(isOff ? [] : Object.values(config.backends).flatMap(({ token }) => token?.audience ?? []));
   const supplied = new Map<string, string>();
   const others = keyClusters(config);
   // In steps of a millisecond, for no configured timeout is shorter than that.

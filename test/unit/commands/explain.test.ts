@@ -29,6 +29,14 @@ function row({ stdout }: Ran, label: string): string | undefined {
 }
 
 describe.skipIf(!isFilterBuilt)("hopgate explain (needs build/hopgate.wasm)", () => {
+  it("knows that the mesh around adds the tokens where identity is off", async () => {
+    const off = folder.write("off.yaml", `${MESH}identity: { mode: off }\n`);
+    const text = await hopgate("explain", "https://kb.example.internal/", "--config", off);
+    expect(text).toMatchObject({ code: 0, stderr: "" });
+    expect(row(text, "token")).toBe("none: identity.mode is off: hopgate adds none");
+    expect((await hopgate("check", off)).stdout).toContain("no hop adds ID tokens");
+  });
+
   it("names backend, cluster and why there is no token for a service of the cluster", async () => {
     const { backend, token, reply, hops } = await explained("https://llm.example.internal/v1/models?key=1");
     expect({ backend, token, reply }).toEqual({ backend: "llm", token: null, reply: null });

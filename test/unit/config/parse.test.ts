@@ -206,13 +206,25 @@ describe("who may use the identity of a hop", () => {
     expect(() => parseMesh(text, "hopgate.yaml")).not.toThrow();
   });
 
-  test("a gateway that is no edge needs nothing on its routes", () => {
+  test("a gateway that is no edge needs nothing on its routes behind one that is", () => {
+    const inner = "inner: { gateway: { namespace: a, selector: { b: c } } }";
+    const edge = `edge: { gateway: { namespace: b, selector: { b: c } }, edge: true, validate: v }`;
+    const text = file(
+      "validators: { v: { audiences: [a], emails: ['*'] } }",
+      `backends: { ${KB} }`,
+      route(""),
+      `hops: { ${inner}, ${edge} }`,
+    );
+    expect(() => parseMesh(text, "hopgate.yaml")).not.toThrow();
+  });
+
+  test("without any edge, a gateway is taken for one: that it is may have been forgotten", () => {
     const text = file(
       `backends: { ${KB} }`,
       route(""),
       "hops: { in: { gateway: { namespace: a, selector: { b: c } } } }",
     );
-    expect(() => parseMesh(text, "hopgate.yaml")).not.toThrow();
+    expect(() => parseMesh(text, "hopgate.yaml")).toThrow(/routes\[0\]: no hop is an edge, and gateway in adds/);
   });
 
   test("an identity that the mesh around adds is lent no less", () => {

@@ -66,8 +66,8 @@ async function outcome(answer: (proxy: Emulator) => void): Promise<{ result: str
   expectNoTrap(proxy);
   const fetches = /^hopgate_token_fetches\.hop=\.=ingress;\.;result=\.=(.*);\.;$/;
   const result = Object.keys(proxy.metrics().counters).flatMap((name) => fetches.exec(name)?.[1] ?? []);
-  const cluster = result[0]?.startsWith("iam_") ? IAM : METADATA;
-  expect(proxy.logs.map(({ message }) => message.replace(/ answered \d+\)$/, ")"))).toEqual([
+  const cluster = result[0] === "bad_token" || result[0]?.startsWith("iam_") ? IAM : METADATA;
+  expect(proxy.logs.map(({ message }) => message.replace(/: status \d+\)$/, ")"))).toEqual([
     `hopgate: no ID token for audience ${KB_AUDIENCE}: ${result[0]} (${cluster})`,
   ]);
   return { result, refused: refusal(stream) };

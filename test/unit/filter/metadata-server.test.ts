@@ -23,7 +23,7 @@ describe("what the metadata server may answer", () => {
   /** What the log says of the answer's status, where it has one. */
   const answered = (headers: Headers): string => {
     const status = headers.find(([name]) => name === ":status")?.[1] ?? "";
-    return /^\d{3}$/.test(status) ? ` answered ${status}` : "";
+    return /^\d{3}$/.test(status) ? `: status ${status}` : "";
   };
   const json = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const rows: [string, Headers, string, string][] = [

@@ -66,6 +66,7 @@ describe("by host", () => {
     ["localhost", "local"],
     ["[::1]:80", ""],
     ["[fe80::1]", ""],
+    ["[::ffff:10.0.0.1]:80", ""],
     ["a_b.example", "widest"],
     ["other.internal", ""],
   ])("%s leads to %s", async (authority, expected) => {
@@ -110,6 +111,9 @@ describe("by host", () => {
     "[a.example]",
     "[fa.ce]",
     "[fa.ce]:80",
+    "[1::2.fa.ce]",
+    "[1::fa.ce]",
+    "[::1.2:3]",
     "a".repeat(254),
     "*.a.example",
     "a.example\\",

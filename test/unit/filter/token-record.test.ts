@@ -182,12 +182,12 @@ describe("workers that meet at the record", () => {
     const get = proxy.sharedData.get.bind(proxy.sharedData);
     let serial = 0;
     let madeMs = 0;
-    // Each time somebody looks, another worker has been faster. A token with half a minute left is due again after half of that.
+    // Each time somebody looks, another worker has been faster. A token with 40 s left is due again after half of what can be used of that.
     proxy.sharedData.get = (key) => {
       const value = get(key);
       if (proxy.clock.wallMs - madeMs < 15_000) return value;
       madeMs = proxy.clock.wallMs;
-      const exp = Math.floor(madeMs / 1000) + 32;
+      const exp = Math.floor(madeMs / 1000) + 40;
       proxy.sharedData.set(key, record({ token: idToken({ exp, jti: serial++ }) }));
       return value;
     };

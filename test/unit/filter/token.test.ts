@@ -3,11 +3,13 @@ import type { Emulator } from "../../../shim/emulator/emulator.js";
 import {
   answerAll,
   audienceOf,
+  expectNoTrap,
   FROM_METADATA,
   idToken,
   KB,
   METADATA,
   NOW_MS,
+  NOW_SEC,
   oneRoute,
   pluginConfig,
   refusal,
@@ -101,7 +103,7 @@ describe("the fetch", () => {
       }),
     );
     proxy.advance(20);
-    expect(proxy.calls).toHaveLength(2 * 256); // a worker and the main thread
+    expect(proxy.calls).toHaveLength(2 * (256 - 32)); // a worker and the main thread, with room for key sets
     const last = send(proxy, "a599.example");
     expect(last.paused).toBe(true);
     answerAll(proxy);
@@ -113,6 +115,24 @@ describe("the fetch", () => {
 });
 
 describe("after a failure", () => {
+  test.each([
+    ["hangs", 2000, undefined],
+    ["hangs for long", 60_000, undefined],
+    ["fails at once", 2000, "503"],
+  ] as const)("of a source that %s for a quarter of an hour, one asks at a time", async (_how, timeoutMs, status) => {
+    const proxy = await startFilter(pluginConfig(identity({ timeoutMs })), { workers: 8 });
+    let fetches = 0;
+    for (let past = 0; past < 900_000; past += 50) {
+      proxy.advance(50);
+      expect(proxy.calls.length).toBeLessThanOrEqual(1);
+      if (status === undefined) continue;
+      fetches += proxy.calls.length;
+      for (const call of proxy.calls) call.respond([[":status", status]]);
+    }
+    expect(fetches).toBeLessThan(900 / 4);
+    expectNoTrap(proxy);
+  });
+
   test("the first retry comes within 1 s (and its tick), doubling up to 8 s, one in the process", async () => {
     const proxy = await startFilter(pluginConfig(), { workers: 2 });
     const times = callTimes(proxy, 60_000, (p) => p.calls[0]?.respond([[":status", "500"]]));
@@ -229,6 +249,20 @@ describe("the refresh", () => {
       answerAll(p);
     });
     expect(times.length).toBeGreaterThanOrEqual(1);
+  });
+
+  test("that brings the same token again is not repeated by every worker", async () => {
+    const proxy = await warmFilter(pluginConfig(identity({ refreshBeforeSec: 3000 })), { workers: 8 });
+    const token = idToken({ exp: NOW_SEC + 3600 });
+    const times = callTimes(
+      proxy,
+      3_500_000,
+      (p) => p.calls.forEach((call) => call.respond(FROM_METADATA, token)),
+      500,
+    );
+    expect(times.length).toBeGreaterThan(50);
+    // One each 30 s in the last 3,000 s, and now and then one of a worker that has long been told to wait.
+    expect(times.length).toBeLessThan(300);
   });
 
   test("of a short token does not become a storm", async () => {
