@@ -21,6 +21,7 @@ const COMMANDS = [
   "status",
   "rollback",
   "uninstall",
+  "doctor",
   "completion",
 ] as const;
 
