@@ -88,7 +88,7 @@ export class Survey {
   private asDeployed(reads: Plugins, kinds: readonly string[], resources: readonly Resource[]): Plugins {
     const isOurs = (resource: Resource): boolean => meshNameOf(resource) === this.cluster.mesh.name;
     return new Map(
-      [...reads].map(([namespace, read]) => {
+      [...reads].map(([namespace, read]): [string, Read<readonly Resource[]>] => {
         if ("unknown" in read) return [namespace, read];
         const others = read.value.filter((resource) => !isOurs(resource));
         const ours = resources.filter(({ kind, metadata }) => metadata.namespace === namespace && kinds.includes(kind));
