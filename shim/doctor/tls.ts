@@ -90,10 +90,9 @@ function tokenHosts({ resources }: ClusterSeen): readonly { readonly namespace: 
 }
 
 function originations(
-  { destinationRules, resources, deployed }: ClusterSeen,
+  { destinationRules, deployed }: ClusterSeen,
   { namespace, host }: { readonly namespace: string; readonly host: string },
 ): readonly Remark[] {
-  const ours = new Set(resources.map(titleOf));
   return whenRead(`DestinationRules of ${namespace}`, destinationRules.get(namespace), (rules) => {
     const own = rules.filter((rule) => specOf(rule).host === host);
     const isExpected = deployed?.resources.some(
@@ -110,8 +109,6 @@ function originations(
     return own.flatMap((rule) => {
       const about = titleOf(rule);
       const { trafficPolicy } = specOf(rule);
-      // Ours, for the Pods of a gateway that goes there through the waypoint of the same namespace.
-      if (trafficPolicy?.tls?.mode === "DISABLE" && ours.has(about)) return [];
       const all = [trafficPolicy?.tls, ...(trafficPolicy?.portLevelSettings ?? []).flatMap(({ tls }) => tls ?? [])];
       return all.flatMap((tls) => {
         const reason = weakness(tls);
