@@ -1,0 +1,218 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { eventually } from "../support/local-mesh.js";
+import { meshPrograms } from "../support/mesh-box.js";
+import type { Ran } from "./deployment.js";
+import { SHOP, Shop } from "./shop.js";
+
+const programs = await meshPrograms();
+
+interface Check {
+  readonly code: string;
+  readonly state: string;
+  readonly findings?: readonly { readonly about: string; readonly reason: string; readonly fix: string }[];
+  readonly unknowns?: readonly { readonly about: string; readonly unknown: string }[];
+}
+
+interface Report {
+  readonly errors: number;
+  readonly warnings: number;
+  readonly checks: readonly Check[];
+  readonly clusters: readonly { readonly context: string; readonly checks: readonly Check[] }[];
+  readonly answer?: { readonly status: number; readonly token?: object };
+}
+
+describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a waypoint", () => {
+  let shop: Shop;
+
+  beforeAll(async () => {
+    if (programs === undefined) return;
+    shop = await Shop.open(programs);
+    await shop.work.write("ca.pem", shop.ca);
+  }, 120_000);
+
+  afterAll(async () => {
+    await shop.close();
+  });
+
+  const run = (...args: readonly string[]): Promise<Ran> => shop.hopgate("doctor", ...args);
+
+  /** What it says of this file, with the image that is deployed. */
+  const examine = async (...args: readonly string[]): Promise<{ readonly ran: Ran; readonly report: Report }> => {
+    const ran = await run(...shop.imageOptions, "-o", "json", ...args);
+    expect(ran.stdout, ran.stderr).not.toBe("");
+    return { ran, report: JSON.parse(ran.stdout) as Report };
+  };
+
+  const all = ({ checks, clusters }: Report): readonly Check[] => [
+    ...checks,
+    ...clusters.flatMap((cluster) => cluster.checks),
+  ];
+  const codes = (report: Report, state = "failed"): readonly string[] =>
+    all(report)
+      .filter((check) => check.state === state)
+      .map(({ code }) => code);
+  const findings = (report: Report, code: string): string =>
+    JSON.stringify(all(report).find((check) => check.code === code)?.findings ?? []);
+
+  /** Until it finds that. */
+  const found = (code: string, ...args: readonly string[]): Promise<Report> =>
+    eventually(async () => {
+      const { report } = await examine(...args);
+      return codes(report).includes(code) ? report : undefined;
+    });
+
+  /** A request to a host of the gateway. */
+  const to = (name: string): readonly string[] => [
+    `https://${name}.example.internal/`,
+    ...["--cacert", "ca.pem", "--resolve", `${name}.example.internal:443:${shop.ingress.address}`],
+  ];
+
+  it("says what is known before anything is deployed, and finds no error", async () => {
+    const { ran, report } = await examine();
+    expect(codes(report).filter((code) => !["HG0101", "HG0106", "HG0211"].includes(code))).toEqual([]);
+    expect(ran.code).toBe(0);
+    expect(codes(report, "skipped")).toEqual(expect.arrayContaining(["HG0413", "HG0601", "HG0701"]));
+    // The role does not show Secrets: that is not known, and no error.
+    expect(codes(report, "unknown")).toEqual(["HG0502", "HG0503"]);
+  });
+
+  it("says why, with the fix, and in words", async () => {
+    const { code, stdout } = await run("--image", shop.image.replace(/@.*/, ":latest"), "--plain-http");
+    expect(code).toBe(1);
+    expect(stdout).toContain("x HG0201 the image is named by its digest");
+    expect(stdout).toContain("no digest, only latest");
+    expect(stdout).toContain("Fix: write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it");
+    expect(stdout).toMatch(/\d+ errors?, \d+ warnings?/);
+  });
+
+  it("knows an image that is not there, and a registry that is down", async () => {
+    const missing = shop.image.replace(/sha256:.*/, `sha256:${"0".repeat(64)}`);
+    const absent = await examine("--image", missing);
+    expect(findings(absent.report, "HG0205")).toContain("has not the manifest");
+    const down = await examine("--image", missing.replace(/^[^/]+/, "10.77.255.254:5000"));
+    expect(codes(down.report)).toContain("HG0203");
+    expect(down.ran.code).toBe(1);
+  });
+
+  it("refuses to deploy where a service has no such port, and goes on if told to", async () => {
+    await shop.work.write("port.yaml", SHOP.replace("port: 80 }", "port: 8080 }"));
+    const refused = await shop.deploy("-c", "port.yaml");
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("HG0411 the services of backends are there, with their ports");
+    expect(refused.stderr).toContain("Service llm/llm: it has no port 8080, but 80");
+    expect(refused.stderr).toContain("Nothing was changed: HG0411.");
+    expect(await shop.resources()).toEqual([]);
+    expect((await shop.deploy("--skip-checks", "HG9999")).code).toBe(2);
+  });
+
+  describe("once it is deployed", () => {
+    beforeAll(async () => {
+      const { code, stderr } = await shop.deploy();
+      expect(code, stderr).toBe(0);
+      await shop.answered("kb");
+      await shop.answered("reports");
+    }, 60_000);
+
+    /** Whatever a test did to the cluster. */
+    afterEach(async () => {
+      const { code, stderr } = await shop.deploy();
+      expect(code, stderr).toBe(0);
+    }, 60_000);
+
+    it("finds no error, and that the waypoint was started without stat tags", async () => {
+      const { ran, report } = await examine();
+      expect(codes(report).filter((code) => !["HG0101", "HG0106", "HG0211", "HG0305"].includes(code))).toEqual([
+        "HG0707",
+      ]);
+      expect(findings(report, "HG0707")).toContain("agents: Pod agents/waypoint-0");
+      expect(findings(report, "HG0707")).not.toContain("ingress");
+      expect(ran.code, ran.stdout).toBe(0);
+    });
+
+    it("explains nothing about a good answer", async () => {
+      const { code, stdout } = await run(...shop.imageOptions, ...to("kb"));
+      expect(code, stdout).toBe(0);
+      expect(stdout).toContain("GET https://kb.example.internal/ 200");
+    });
+
+    it("finds a plugin with a selector on a waypoint, a phase, and a way around authentication", async () => {
+      const spec = {
+        selector: { matchLabels: { "gateway.networking.k8s.io/gateway-name": "waypoint" } },
+        url: `oci://${shop.image}`,
+        phase: "AUTHN",
+        failStrategy: "FAIL_OPEN",
+        pluginConfig: { hop: "agents", routes: [], backends: { kb: { token: { audience: "https://kb.example" } } } },
+      };
+      const metadata = { name: "by-hand", namespace: "agents" };
+      await shop.mesh.cluster.apply([
+        { apiVersion: "extensions.istio.io/v1alpha1", kind: "WasmPlugin", metadata, spec },
+      ]);
+      const { report, ran } = await examine();
+      expect(ran.code).toBe(1);
+      for (const code of ["HG0401", "HG0403", "HG0404"])
+        expect(findings(report, code)).toContain("WasmPlugin agents/by-hand");
+      // And nothing is deployed onto that.
+      const refused = await shop.deploy();
+      expect(refused.stderr).toContain("Nothing was changed: HG0401, HG0403, HG0404.");
+      await shop.mesh.cluster.kubectl(["delete", "wasmplugin", "by-hand", "-n", "agents"]);
+    });
+
+    it("finds a second filter in the same proxies", async () => {
+      const spec = {
+        selector: { matchLabels: { istio: "ingressgateway" } },
+        url: `oci://${shop.image}`,
+        failStrategy: "FAIL_RELOAD",
+        pluginConfig: { hop: "other", routes: [], backends: {} },
+      };
+      const metadata = { name: "by-hand", namespace: "istio-ingress" };
+      await shop.mesh.cluster.apply([
+        { apiVersion: "extensions.istio.io/v1alpha1", kind: "WasmPlugin", metadata, spec },
+      ]);
+      expect(findings((await examine()).report, "HG0406")).toContain("WasmPlugin istio-ingress/by-hand");
+      await shop.mesh.cluster.kubectl(["delete", "wasmplugin", "by-hand", "-n", "istio-ingress"]);
+    });
+
+    it("finds that gateways pass the waypoint by, and that somebody changed it", async () => {
+      const service = "shop-agents-reports";
+      const { kubectl } = bound(shop);
+      await kubectl("label", "service", service, "-n", "agents", "istio.io/ingress-use-waypoint-");
+      const { report, ran } = await examine();
+      expect(ran.code).toBe(1);
+      expect(findings(report, "HG0413")).toContain(`Service agents/${service}`);
+      expect(findings(report, "HG0417")).toContain(`Service agents/${service}`);
+    });
+
+    it("finds a waypoint that lets in everybody", async () => {
+      const { kubectl } = bound(shop);
+      await kubectl("delete", "authorizationpolicies", "--all", "-n", "agents");
+      const { report } = await examine();
+      expect(findings(report, "HG0601")).toContain("it is gone");
+    });
+
+    it("finds a certificate check that was taken away, and clusters that proxies do not get", async () => {
+      const { kubectl } = bound(shop);
+      const patch = ["--type=json", "-p", '[{"op":"remove","path":"/spec/trafficPolicy/tls/subjectAltNames"}]'];
+      await kubectl("patch", "destinationrule", "shop-ingress-kb", "-n", "istio-ingress", ...patch);
+      await kubectl(
+        "annotate",
+        "envoyfilter",
+        "shop-agents",
+        "-n",
+        "agents",
+        "--overwrite",
+        "envoyfilter.istio.io/referenced-services=other.example",
+      );
+      const { report } = await examine();
+      expect(findings(report, "HG0501")).toContain("it has no subjectAltNames");
+      expect(findings(report, "HG0504")).toContain("lacks metadata.google.internal");
+      // Whoever manages the fields now would keep them: given back, deploy sets them again.
+      await kubectl("delete", "destinationrule", "shop-ingress-kb", "-n", "istio-ingress");
+      await kubectl("delete", "envoyfilter", "shop-agents", "-n", "agents");
+    });
+  });
+});
+
+function bound(shop: Shop): { readonly kubectl: (...args: readonly string[]) => Promise<string> } {
+  return { kubectl: (...args) => shop.mesh.cluster.kubectl(args) };
+}
