@@ -17,7 +17,7 @@ const COLOURS = { good: "green", warning: "yellow", error: "red", unsaid: "dim" 
 export function drawResults(results: readonly Result[], io: Io): string {
   const draw = drawing(io);
   return GROUPS.flatMap(({ prefix, title }) => {
-    const own = results.filter(({ code }) => code.startsWith(prefix));
+    const own = results.filter(({ code }) => code.startsWith(prefix)).sort((a, b) => (a.code < b.code ? -1 : 1));
     if (own.length === 0) return [];
     const [first] = own;
     const isWhole = own.every(({ state, skipped }) => state === "skipped" && skipped === first?.skipped);

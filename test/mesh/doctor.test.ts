@@ -80,7 +80,7 @@ describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a wayp
   it("says why, with the fix, and in words", async () => {
     const { code, stdout } = await run("--image", shop.image.replace(/@.*/, ":latest"), "--plain-http");
     expect(code).toBe(1);
-    expect(stdout).toContain("x HG0201 the image is named by its digest");
+    expect(stdout).toMatch(/[x✗] HG0201 the image is named by its digest/);
     expect(stdout).toContain("no digest, only latest");
     expect(stdout).toContain("Fix: write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it");
     expect(stdout).toMatch(/\d+ errors?, \d+ warnings?/);
@@ -90,7 +90,7 @@ describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a wayp
     const missing = shop.image.replace(/sha256:.*/, `sha256:${"0".repeat(64)}`);
     const absent = await examine("--image", missing);
     expect(findings(absent.report, "HG0205")).toContain("has not the manifest");
-    const down = await examine("--image", missing.replace(/^[^/]+/, "10.77.255.254:5000"));
+    const down = await examine("--image", missing.replace(/:\d+/, ":1"));
     expect(codes(down.report)).toContain("HG0203");
     expect(down.ran.code).toBe(1);
   });
@@ -209,6 +209,142 @@ describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a wayp
       // Whoever manages the fields now would keep them: given back, deploy sets them again.
       await kubectl("delete", "destinationrule", "shop-ingress-kb", "-n", "istio-ingress");
       await kubectl("delete", "envoyfilter", "shop-agents", "-n", "agents");
+    });
+
+    it("finds a proxy that runs another configuration", async () => {
+      const { kubectl } = bound(shop);
+      const patch = ["--type=merge", "-p", '{"spec":{"pluginConfig":{"unmatched":"reject"}}}'];
+      await kubectl("patch", "wasmplugin", "shop-agents", "-n", "agents", ...patch);
+      const report = await found("HG0702");
+      expect(findings(report, "HG0702")).toContain("agents: Pod agents/waypoint-0: it runs configuration");
+      expect(findings(report, "HG0417")).toContain("WasmPlugin agents/shop-agents");
+      await kubectl("delete", "wasmplugin", "shop-agents", "-n", "agents");
+    });
+
+    it("tells a module that could not be fetched from a policy's denial", async () => {
+      const { kubectl } = bound(shop);
+      const url = `oci://${shop.image.replace(/sha256:.*/, `sha256:${"0".repeat(64)}`)}`;
+      const patch = ["--type=merge", "-p", JSON.stringify({ spec: { url, sha256: "0".repeat(64) } })];
+      await kubectl("patch", "wasmplugin", "shop-ingress", "-n", "istio-ingress", ...patch);
+      const report = await found("HG0704", ...to("llm"));
+      expect(findings(report, "HG0701")).toContain("ingress: Pod istio-ingress/ingress-0");
+      expect(findings(report, "HG0704")).toMatch(/fetches ended with \w+_failure/);
+      const denied = await found("HG0806", ...to("llm"));
+      expect(denied.answer?.status).toBe(403);
+      expect(codes(denied)).not.toContain("HG0807");
+      await kubectl("delete", "wasmplugin", "shop-ingress", "-n", "istio-ingress");
+    });
+
+    it("tells a policy's denial from a module that could not be fetched", async () => {
+      const metadata = { name: "nobody", namespace: "istio-ingress" };
+      const spec = { action: "DENY", rules: [{}] };
+      await shop.mesh.cluster.apply([
+        { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", metadata, spec },
+      ]);
+      const report = await found("HG0807", ...to("llm"));
+      expect(report.answer?.status).toBe(403);
+      expect(codes(report)).not.toContain("HG0806");
+      await bound(shop).kubectl("delete", "authorizationpolicy", "nobody", "-n", "istio-ingress");
+      await shop.answered("llm");
+    });
+
+    it("explains that Cloud Run does not take the audience, with the commands", async () => {
+      const audience = "https://custom.example.internal";
+      await shop.work.write(
+        "audience.yaml",
+        SHOP.replace("via: serviceEntry } }\n", `via: serviceEntry, audience: "${audience}" } }\n`),
+      );
+      expect((await shop.deploy("-c", "audience.yaml")).code).toBe(0);
+      await shop.answered("kb", { status: 401 });
+      const { code, stdout } = await run("-c", "audience.yaml", ...shop.imageOptions, ...to("kb"));
+      expect(code).toBe(1);
+      expect(stdout).toContain("GET https://kb.example.internal/ 401");
+      expect(stdout).toContain(`HG0809 Cloud Run takes the token's audience`);
+      expect(stdout).toContain(`gcloud run services update kb --region REGION --add-custom-audiences '${audience}'`);
+    });
+
+    it("says what is wrong with a caller's token, and never shows it", async () => {
+      const validator =
+        "validators: { google: { audiences: [https://kb.example.internal], emails: [a@b.iam.gserviceaccount.com] } }";
+      const file = `${SHOP.replace("to: kb, open: a test", "to: kb, validate: google")}${validator}\n`;
+      await shop.work.write("validated.yaml", file);
+      await shop.grant("validated.yaml");
+      const deployed = await shop.deploy("-c", "validated.yaml");
+      expect(deployed.code, deployed.stderr).toBe(0);
+      const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+      const claims = {
+        iss: "https://accounts.google.com",
+        aud: "https://other.example",
+        exp: 1_700_000_000,
+        iat: 1_699_999_000,
+        email: "spy@c.iam.gserviceaccount.com",
+        email_verified: true,
+      };
+      const token = [encode({ alg: "RS256", kid: "none" }), encode(claims), "c2lnbmF0dXJl"].join(".");
+      await shop.work.write("caller.headers", `authorization: Bearer ${token}\n`);
+      await shop.answered("kb", { status: 401 });
+      const { code, stdout, stderr } = await run(
+        "-c",
+        "validated.yaml",
+        ...shop.imageOptions,
+        ...to("kb"),
+        "-H",
+        "@caller.headers",
+      );
+      expect(code).toBe(1);
+      expect(stdout).toContain("HG0801 the caller's token is a good one");
+      expect(stdout).toContain("its audience is https://other.example, not https://kb.example.internal");
+      expect(stdout).toMatch(/it expired \d+ h ago/);
+      expect(stdout).toContain("its e-mail address is not one of the validator's");
+      for (const secret of [token, claims.email, "c2lnbmF0dXJl", encode(claims)])
+        expect(stdout + stderr).not.toContain(secret);
+      const bare = await run("-c", "validated.yaml", ...shop.imageOptions, ...to("kb"));
+      expect(bare.stdout).toContain(
+        "token_missing: validator google of hop ingress looks for a token in authorization",
+      );
+    });
+
+    it("finds the certificate of the gateway missing, as one who may see that", async () => {
+      const asAdmin = ["--kubeconfig", shop.mesh.cluster.kubeconfigPath];
+      const ran = await shop.work.run("doctor", ...shop.imageOptions, "-o", "json", ...asAdmin);
+      const report = JSON.parse(ran.stdout) as Report;
+      expect(codes(report, "unknown")).toEqual([]);
+      expect(codes(report, "passed")).toEqual(expect.arrayContaining(["HG0502", "HG0503"]));
+      await shop.work.write(
+        "secret.yaml",
+        SHOP.replace("istio: ingressgateway }", "istio: ingressgateway }, secret: other"),
+      );
+      const other = await shop.work.run("doctor", "-c", "secret.yaml", ...shop.imageOptions, "-o", "json", ...asAdmin);
+      expect(findings(JSON.parse(other.stdout) as Report, "HG0502")).toContain("Secret istio-ingress/other");
+      expect(other.code).toBe(1);
+    });
+
+    it("says which rights are missing, and takes what is forbidden for not known", async () => {
+      const kubeconfig = await shop.mesh.cluster.writeKubeconfig("nobody", { user: "nobody" });
+      const ran = await shop.work.run("doctor", ...shop.imageOptions, "-o", "json", "--kubeconfig", kubeconfig);
+      const report = JSON.parse(ran.stdout) as Report;
+      expect(ran.code).toBe(1);
+      expect(findings(report, "HG0307")).toContain("patch wasmplugins in istio-ingress");
+      const others = codes(report).filter((code) => code.startsWith("HG03") || code >= "HG04");
+      expect(others).toEqual(["HG0307"]);
+      expect(codes(report, "unknown")).toEqual(expect.arrayContaining(["HG0401", "HG0411", "HG0409"]));
+    });
+
+    it("says that the API server does not answer, and skips what depends on it", async () => {
+      const detour = await shop.mesh.cluster.detour();
+      await detour.forwarder.close();
+      const ran = await shop.work.run(
+        "doctor",
+        ...shop.imageOptions,
+        "-o",
+        "json",
+        "--kubeconfig",
+        detour.kubeconfigPath,
+      );
+      expect(ran.code).toBe(1);
+      const report = JSON.parse(ran.stdout) as Report;
+      expect(findings(report, "HG0301")).toContain("cannot be reached");
+      expect(codes(report, "skipped")).toContain("HG0411");
     });
   });
 });
