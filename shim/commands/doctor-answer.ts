@@ -53,7 +53,7 @@ export async function examineAnswer(
     const code = headers["x-hopgate-error"];
     const token = tokenLines(seen);
     return {
-      results: [...examine(REQUEST_CHECKS, { about, failure: undefined }), ...examine(ANSWER_CHECKS, seen)],
+      results: [...examine(REQUEST_CHECKS, { host: plan.host, failure: undefined }), ...examine(ANSWER_CHECKS, seen)],
       lines: [`${about} ${String(status)}${code === undefined ? "" : ` ${code}`}`, ...token].map(printable),
       facts: {
         method,
@@ -66,7 +66,7 @@ export async function examineAnswer(
   } catch (error) {
     if (signal.aborted || !(error instanceof Failure)) throw error;
     const results = [
-      ...examine(REQUEST_CHECKS, { about, failure: error.message }),
+      ...examine(REQUEST_CHECKS, { host: plan.host, failure: error.message }),
       ...examine(ANSWER_CHECKS, { skipped: "no answer came" }),
     ];
     return { results, lines: [`${about}: no answer`], facts: { method, url: shownUrl(url) } };

@@ -8,7 +8,7 @@ type Where = Pick<Finding, "reason" | "fix">;
 
 /** A request to which nothing came back. */
 export interface RequestSeen {
-  readonly about: string;
+  readonly host: string;
   /** undefined: an answer came. */
   readonly failure: string | undefined;
 }
@@ -19,12 +19,12 @@ export const REQUEST_CHECKS: readonly Check<RequestSeen>[] = [
     level: "error",
     title: "an answer comes",
     why: "There is nothing to go by: the name, the network or the gateway's certificate is in the way.",
-    find: ({ about, failure }) =>
+    find: ({ host, failure }) =>
       failure === undefined
         ? []
         : [
             {
-              about,
+              about: host,
               reason: failure,
               fix: "--resolve and --cacert say where to connect, and whom to trust; HG0409 and HG0502 are about the gateway",
             },

@@ -1,5 +1,6 @@
 import { colours, type Paint } from "../output/colours.js";
 import { type Io, unicode } from "../output/io.js";
+import { printable } from "../output/text.js";
 import type { Result } from "./check.js";
 import { GROUPS } from "./checks.js";
 
@@ -93,11 +94,11 @@ function below({ findings, unknowns, why, skipped }: Result, paint: Paint): read
   const indent = "           ";
   return [
     ...findings.flatMap(({ about, reason, fix }) => [
-      `${indent}${about}: ${reason}`,
-      ...`Fix: ${fix}`.split("\n").map((line) => `${indent}${line}`),
+      `${indent}${printable(`${about}: ${reason}`)}`,
+      ...`Fix: ${fix}`.split("\n").map((line) => `${indent}${printable(line)}`),
     ]),
     ...(findings.length > 0 ? [paint("dim", `${indent}${why}`)] : []),
-    ...unknowns.map(({ about, unknown }) => paint("dim", `${indent}${about}: not known: ${unknown}`)),
+    ...unknowns.map(({ about, unknown }) => paint("dim", `${indent}${printable(`${about}: not known: ${unknown}`)}`)),
     ...(skipped === undefined ? [] : [paint("dim", `${indent}skipped: ${skipped}`)]),
   ];
 }

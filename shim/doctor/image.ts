@@ -129,10 +129,15 @@ export const IMAGE_CHECKS: readonly Check<ImageSeen>[] = [
   },
 ];
 
-/** A check that fails where the registry answered so. */
+type Trouble = Exclude<RegistryAnswer["kind"], "found">;
+
+/** In the order in which a pull comes to them. */
+const TROUBLES: readonly Trouble[] = ["unreachable", "unauthorised", "missing", "other"];
+
+/** A check that fails where the registry answered so; where a pull did not come so far, it is not known. */
 function answered(
   code: string,
-  kind: RegistryAnswer["kind"],
+  kind: Trouble,
   { title, why, fix }: { readonly title: string; readonly why: string; readonly fix: string },
 ): Check<ImageSeen> {
   return {
@@ -140,20 +145,26 @@ function answered(
     level: "error",
     title,
     why,
-    find: ({ answer, reference }) =>
-      answer.kind === kind && answer.kind !== "found" ? [{ about: nameOf(reference), reason: answer.reason, fix }] : [],
+    find: ({ answer, reference }) => {
+      if (answer.kind === "found") return [];
+      const about = nameOf(reference);
+      if (answer.kind === kind) return [{ about, reason: answer.reason, fix }];
+      return TROUBLES.indexOf(answer.kind) < TROUBLES.indexOf(kind) ? [{ about, unknown: NOT_PULLED }] : [];
+    },
   };
 }
 
+const NOT_PULLED = "the image could not be pulled";
+
 function whenFound(judge: (answer: Found, seen: ImageSeen) => readonly Remark[]): Check<ImageSeen>["find"] {
   return (seen) =>
-    seen.answer.kind === "found"
-      ? judge(seen.answer, seen)
-      : [{ about: nameOf(seen.reference), unknown: "the image could not be pulled" }];
+    seen.answer.kind === "found" ? judge(seen.answer, seen) : [{ about: nameOf(seen.reference), unknown: NOT_PULLED }];
 }
 
+/** Of a digest, what tells it from others. */
 function nameOf({ registry, repository, tag, digest }: ImageSeen["reference"]): string {
-  return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
+  const pin = digest === undefined ? "" : `@${digest.slice(0, "sha256:".length + 12)}`;
+  return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${pin}`;
 }
 
 function withoutDigest({ reference }: ImageSeen): readonly Remark[] {

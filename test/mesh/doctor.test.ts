@@ -90,7 +90,7 @@ describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a wayp
     const missing = shop.image.replace(/sha256:.*/, `sha256:${"0".repeat(64)}`);
     const absent = await examine("--image", missing);
     expect(findings(absent.report, "HG0205")).toContain("has not the manifest");
-    const down = await examine("--image", missing.replace(/:\d+/, ":1"));
+    const down = await examine("--image", missing.replace(/:\d+/, ":45999"));
     expect(codes(down.report)).toContain("HG0203");
     expect(down.ran.code).toBe(1);
   });
@@ -268,7 +268,7 @@ describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a wayp
         "validators: { google: { audiences: [https://kb.example.internal], emails: [a@b.iam.gserviceaccount.com] } }";
       const file = `${SHOP.replace("to: kb, open: a test", "to: kb, validate: google")}${validator}\n`;
       await shop.work.write("validated.yaml", file);
-      await shop.grant("validated.yaml");
+      await shop.grant(shop.mesh, "validated.yaml");
       const deployed = await shop.deploy("-c", "validated.yaml");
       expect(deployed.code, deployed.stderr).toBe(0);
       const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");

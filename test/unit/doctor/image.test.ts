@@ -86,7 +86,9 @@ describe("the checks of the image", () => {
     const unknown = IMAGE_CHECKS.filter(
       ({ code }) => resultOf(IMAGE_CHECKS, answered("missing"), code).state === "unknown",
     );
-    expect(unknown.map(({ code }) => code)).toEqual(["HG0207", "HG0208", "HG0209", "HG0210"]);
+    expect(unknown.map(({ code }) => code)).toEqual(["HG0206", "HG0207", "HG0208", "HG0209", "HG0210"]);
+    expect(resultOf(IMAGE_CHECKS, answered("missing"), "HG0204").state).toBe("passed");
+    expect(resultOf(IMAGE_CHECKS, answered("unreachable"), "HG0205").state).toBe("unknown");
   });
 
   it("do not take a private address for this machine", () => {
