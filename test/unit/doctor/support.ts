@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
 import type { Mesh } from "../../../shim/config/model.js";
-import { type Check, examine, type Read } from "../../../shim/doctor/check.js";
+import { type Check, examine, type Read, type Result } from "../../../shim/doctor/check.js";
 import type { ClusterSeen, SecretSeen } from "../../../shim/doctor/seen.js";
 import type { Pod, ProxyStatus } from "../../../shim/kubernetes/proxies.js";
 import { createCertificateAuthority } from "../../../shim/local/ca.js";
@@ -42,7 +42,7 @@ export function describeChecks<Seen>(
   });
 }
 
-export function resultOf<Seen>(checks: readonly Check<Seen>[], seen: Seen, code: string) {
+export function resultOf<Seen>(checks: readonly Check<Seen>[], seen: Seen, code: string): Result {
   const result = examine(
     checks.filter((check) => check.code === code),
     seen,
@@ -62,7 +62,7 @@ export async function certificateFor(...dnsNames: readonly string[]): Promise<st
 
 export const CERTIFICATE = await certificateFor("*.example.internal", "*.llm.example.internal");
 
-export const MESH = sample({ more: "imagePullSecret: pull\ntiming: { expose: trace, key: 0123456789abcdef }\n" });
+const MESH = sample({ more: "imagePullSecret: pull\ntiming: { expose: trace, key: 0123456789abcdef }\n" });
 
 export function known<T>(value: T): Read<T> {
   return { value };
@@ -182,7 +182,7 @@ export function liveWith(title: string, change: ((resource: Resource) => object)
   const seen = healthy();
   const resource = seen.resources.find((one) => titleOf(one) === title);
   if (resource === undefined) throw new Error(`no ${title} among ${seen.resources.map(titleOf).join(", ")}`);
-  const found = change === undefined ? undefined : ({ ...resource, ...change(resource) } as Resource);
+  const found = change === undefined ? undefined : ({ ...resource, ...change(resource) });
   return { ...seen, live: new Map([...seen.live, [title, known(found)]]) };
 }
 
