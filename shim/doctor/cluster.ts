@@ -68,11 +68,11 @@ export const CLUSTER_CHECKS: readonly Check<ClusterSeen>[] = [
     title: "you may do what deploy and status do",
     why: "Otherwise a deployment ends half way, and a proxy that cannot be asked is unknown.",
     find: ({ missingRights }) =>
-      whenRead("rights", missingRights, (missing) =>
-        missing.map((right) => ({
-          about: right,
-          reason: "the API server says no",
-          fix: "hopgate render --rbac prints the role that is needed",
+      whenRead("rights", missingRights, ({ user, rights }) =>
+        [...rights].map(([namespace, missing]) => ({
+          about: `namespace ${namespace}`,
+          reason: `${user === undefined ? "you" : `User ${JSON.stringify(user)}`} cannot ${missing.join(", ")}`,
+          fix: "hopgate render --rbac prints the role that is needed.",
         })),
       ),
   },

@@ -45,8 +45,7 @@ export interface ClusterSeen {
   readonly groups: Read<readonly string[]>;
   /** What `failStrategy` of a WasmPlugin can be. */
   readonly failStrategies: Read<readonly string[]>;
-  /** Such as `patch wasmplugins in agents`. */
-  readonly missingRights: Read<readonly string[]>;
+  readonly missingRights: Read<MissingRights>;
   readonly revisions: Read<readonly Revision[]>;
   /** By title: those of the file, and of the current revision. undefined: it is not there. */
   readonly live: ReadonlyMap<string, Read<Resource | undefined>>;
@@ -66,6 +65,14 @@ export interface ClusterSeen {
   readonly proxies: Read<readonly ProxyStatus[]>;
   /** How pilot-agent's fetches of modules ended, by `NAMESPACE/POD`: of proxies that do not run what they should. */
   readonly moduleFetches: ReadonlyMap<string, Read<Readonly<Record<string, number>>>>;
+}
+
+/** What whoever asks may not do, though it is needed. */
+export interface MissingRights {
+  /** undefined: nothing is missing, or it is not known who asks. */
+  readonly user: string | undefined;
+  /** By namespace, such as `patch wasmplugins`. */
+  readonly rights: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface Deployed {

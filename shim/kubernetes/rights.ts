@@ -1,5 +1,6 @@
+import type { MissingRights } from "../doctor/seen.js";
 import type { Resource } from "../render/istio/resource.js";
-import { each, type Objects } from "./objects.js";
+import { ApiError, each, type Objects } from "./objects.js";
 
 interface Rule {
   readonly apiGroups: readonly string[];
@@ -17,11 +18,34 @@ interface Right {
   readonly verb: string;
 }
 
-/** Of what these roles grant, what whoever asks may not do: `patch wasmplugins in agents`. Asked of the API server (SelfSubjectAccessReview). */
-export async function missingRights(roles: readonly Resource[], objects: Objects): Promise<readonly string[]> {
+/** Of what these roles grant, what whoever asks may not do. Asked of the API server (SelfSubjectAccessReview). */
+export async function missingRights(roles: readonly Resource[], objects: Objects): Promise<MissingRights> {
   const rights = roles.filter(({ kind }) => kind === "Role").flatMap(rightsOf);
-  const answers = await each(rights, async (right) => ((await isAllowed(right, objects)) ? [] : [textOf(right)]));
-  return answers.flat();
+  const answers = await each(rights, async (right) => ((await isAllowed(right, objects)) ? [] : [right]));
+  const missing = answers.flat();
+  const namespaces = [...new Set(missing.map(({ namespace }) => namespace))];
+  return {
+    user: missing.length === 0 ? undefined : await userOf(objects),
+    rights: new Map(
+      namespaces.map((namespace) => [namespace, missing.filter((right) => right.namespace === namespace).map(textOf)]),
+    ),
+  };
+}
+
+/** Who asks; undefined: the API server is too old to say (before 1.28). */
+async function userOf(objects: Objects): Promise<string | undefined> {
+  const body = JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" });
+  const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+  try {
+    const { status } = await objects.request<{ readonly status: { readonly userInfo: { readonly username: string } } }>(
+      { method: "POST", path, body },
+      "ask who you are",
+    );
+    return status.userInfo.username;
+  } catch (error) {
+    if (error instanceof ApiError) return undefined;
+    throw error;
+  }
 }
 
 function rightsOf(role: Resource): readonly Right[] {
@@ -63,7 +87,7 @@ async function isAllowed(
   return status.allowed;
 }
 
-function textOf({ namespace, resource, subresource, name, verb }: Right): string {
+function textOf({ resource, subresource, name, verb }: Right): string {
   const what = subresource === "" ? resource : `${resource}/${subresource}`;
-  return `${verb} ${what}${name === undefined ? "" : ` (${name})`} in ${namespace}`;
+  return `${verb} ${what}${name === undefined ? "" : `/${name}`}`;
 }

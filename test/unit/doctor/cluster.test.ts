@@ -73,8 +73,8 @@ describe("the checks of the cluster", () => {
     {
       code: "HG0307",
       what: "a right that is missing",
-      seen: () => seenWith({ missingRights: known(["get pods/proxy in agents"]) }),
-      says: "get pods/proxy in agents",
+      seen: () => seenWith({ missingRights: known({ user: "me", rights: new Map([["agents", ["get pods/proxy"]]]) }) }),
+      says: 'namespace agents: User "me" cannot get pods/proxy',
     },
     {
       code: "HG0308",

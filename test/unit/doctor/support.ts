@@ -149,7 +149,7 @@ export function healthy(mesh: Mesh = MESH): ClusterSeen {
     kinds: known(new Set(resources.map(({ apiVersion, kind }) => `${apiVersion}/${kind}`))),
     groups: known(["networking.istio.io", "apps"]),
     failStrategies: known(["FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD"]),
-    missingRights: known([]),
+    missingRights: known({ user: undefined, rights: new Map() }),
     revisions: known([revision(1)]),
     live: new Map(resources.map((resource) => [titleOf(resource), known(resource)])),
     plugins: of(["WasmPlugin", "TrafficExtension"]),
@@ -182,7 +182,7 @@ export function liveWith(title: string, change: ((resource: Resource) => object)
   const seen = healthy();
   const resource = seen.resources.find((one) => titleOf(one) === title);
   if (resource === undefined) throw new Error(`no ${title} among ${seen.resources.map(titleOf).join(", ")}`);
-  const found = change === undefined ? undefined : ({ ...resource, ...change(resource) });
+  const found = change === undefined ? undefined : { ...resource, ...change(resource) };
   return { ...seen, live: new Map([...seen.live, [title, known(found)]]) };
 }
 
