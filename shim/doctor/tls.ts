@@ -145,7 +145,8 @@ function forSecret(
   });
 }
 
-const SOON_MS = 7 * 24 * 3600 * 1000;
+/** Who renews certificates by himself does it earlier than when so much of their life is left. */
+const LAST_PART = 0.1;
 
 function faultsOf(about: string, pem: string, { mesh, nowMs }: ClusterSeen): readonly Finding[] {
   let certificate: X509Certificate;
@@ -154,14 +155,15 @@ function faultsOf(about: string, pem: string, { mesh, nowMs }: ClusterSeen): rea
   } catch {
     return [{ about, reason: "its tls.crt is no certificate", fix: "put the certificate there, in PEM" }];
   }
-  const endMs = Date.parse(certificate.validTo);
+  const [startMs, endMs] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
+  const isLate = endMs - nowMs < (endMs - startMs) * LAST_PART;
   const end = `${endMs < nowMs ? "expired" : "expires"} at ${certificate.validTo}`;
   // Of a wildcard, whether it is good for what is below.
   const uncovered = mesh.routes
     .flatMap(({ hosts }) => hosts)
     .filter((host) => certificate.checkHost(host.replace(/^\*/, "any")) === undefined);
   return [
-    ...(endMs < nowMs + SOON_MS ? [{ about, reason: `its certificate ${end}`, fix: "renew it" }] : []),
+    ...(isLate ? [{ about, reason: `its certificate ${end}`, fix: "renew it" }] : []),
     ...(uncovered.length > 0
       ? [
           {

@@ -9,7 +9,7 @@ import { podLabels } from "../render/istio/destination-rule.js";
 import { meshNameOf } from "../render/istio/labels.js";
 import type { PluginApi } from "../render/istio/plugin.js";
 import { roles } from "../render/istio/rbac.js";
-import { type Resource, titleOf } from "../render/istio/resource.js";
+import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
 import { inOrder, type MeshResources } from "../render/istio/resources.js";
 import type { Cluster } from "./cluster.js";
 import { Discovery } from "./discovery.js";
@@ -147,11 +147,16 @@ export class Survey {
     });
   }
 
-  /** What applying it again would change; a field that another manager has taken over is a change. */
+  /**
+   * What applying it again would change; a field that another manager has taken over is a change. Of a plugin also a field that
+   * somebody added: nothing but hopgate has to write there.
+   */
   private async drift(resources: readonly Resource[]): Promise<readonly Change[]> {
     const { objects } = this.cluster;
     return each(resources, async (resource) => {
       const live = await objects.get(resource);
+      if (live !== undefined && stageOf(resource) === "plugin")
+        return { resource, live, applied: { ...live, spec: resource["spec"] ?? {} } };
       try {
         return { resource, live, applied: await objects.apply(resource, { dryRun: true }) };
       } catch (error) {
