@@ -38,8 +38,6 @@ export async function examineAnswer(
     const route = routeOf(mesh, plan.host);
     const seen: AnswerSeen = {
       mesh,
-      method,
-      url: shownUrl(url),
       host: plan.host,
       requestHeaders: plan.headers,
       status,

@@ -54,7 +54,7 @@ function check(code: string, status: number, { title, why, reason, commands }: E
     why,
     find: (seen) => {
       if (seen.status !== status || answererOf(seen) !== "cloudRun") return [];
-      const about = `${seen.method} ${seen.url}`;
+      const about = seen.host;
       const backends = cloudRunBackends(seen);
       if (backends.length === 0)
         return [

@@ -5,9 +5,6 @@ import type { ProxyStatus } from "../kubernetes/proxies.js";
 /** A request, and what came back. */
 export interface AnswerSeen {
   readonly mesh: Mesh;
-  readonly method: string;
-  /** Without what may be secret. */
-  readonly url: string;
   readonly host: string;
   /** Names in lower case. */
   readonly requestHeaders: readonly (readonly [name: string, value: string])[];

@@ -1,3 +1,4 @@
+import type { Validator } from "../config/model.js";
 import { type AnswerSeen, type Answerer, answererOf, cloudRunBackends } from "./answer-seen.js";
 import { CLOUD_RUN_ANSWER_CHECKS } from "./answer-cloud-run.js";
 import type { Check, Finding } from "./check.js";
@@ -146,17 +147,13 @@ export const ANSWER_CHECKS: readonly Check<AnswerSeen>[] = [
         ? []
         : [
             {
-              about: aboutOf(seen),
+              about: seen.host,
               reason: `it looks like the service's own: ${String(seen.status)}`,
               fix: "look at the service's log; hopgate trace shows who had the request, and for how long",
             },
           ],
   },
 ];
-
-function aboutOf({ method, url }: AnswerSeen): string {
-  return `${method} ${url}`;
-}
 
 interface Explained {
   readonly title: string;
@@ -185,7 +182,7 @@ function from(code: string, answerer: Answerer, { title, why, explain }: Explain
     find: (seen) =>
       seen.status < 400 || answererOf(seen) !== answerer
         ? []
-        : explain(seen).map((where) => ({ about: aboutOf(seen), ...where })),
+        : explain(seen).map((where) => ({ about: seen.host, ...where })),
   };
 }
 
@@ -203,7 +200,7 @@ function tokenFaults({ callerChecks, requestHeaders, nowMs }: AnswerSeen): reado
       return [
         {
           reason: `${name} looks for a token in ${validator.header ?? "authorization"}, and there is none`,
-          fix: `get one, such as: gcloud auth print-identity-token --audiences=${validator.audiences[0] ?? ""}, and send it with -H @FILE`,
+          fix: `send one with -H @FILE; a Google service account's is printed by:\n${printToken(validator)}`,
         },
       ];
     return faultsOf(token, validator, nowMs).map((fault) => ({ reason: `for ${name}, ${fault}`, fix }));
@@ -212,6 +209,12 @@ function tokenFaults({ callerChecks, requestHeaders, nowMs }: AnswerSeen): reado
   const reason =
     "all that can be read of it is as it should be, so it is the signature or its key, which only the proxy can check; or another file is deployed";
   return [{ reason, fix: "get a fresh one from the issuer; hopgate diff shows whether this file is deployed" }];
+}
+
+/** Without --include-email there is no address in it, and audiences are for service accounts alone. */
+function printToken({ audiences: [audience = ""], emails: [email = "*"] }: Validator): string {
+  const account = email === "*" ? "ACCOUNT" : email;
+  return `gcloud auth print-identity-token --impersonate-service-account=${account} --include-email --audiences=${audience}`;
 }
 
 function fetchFaults({ proxies }: AnswerSeen, which: "tokenFetches" | "keyFetches"): readonly Where[] {

@@ -93,9 +93,12 @@ function wordOf({ state, level }: Result): Word {
 function below({ findings, unknowns, why, skipped }: Result, paint: Paint): readonly string[] {
   const indent = "           ";
   return [
-    ...findings.flatMap(({ about, reason, fix }) => [
+    ...findings.flatMap(({ about, reason, fix }, index) => [
       `${indent}${printable(`${about}: ${reason}`)}`,
-      ...`Fix: ${fix}`.split("\n").map((line) => `${indent}${printable(line)}`),
+      // What mends several is said once.
+      ...(findings[index + 1]?.fix === fix
+        ? []
+        : `Fix: ${fix}`.split("\n").map((line) => `${indent}${printable(line)}`)),
     ]),
     ...(findings.length > 0 ? [paint("dim", `${indent}${why}`)] : []),
     ...unknowns.map(({ about, unknown }) => paint("dim", `${indent}${printable(`${about}: not known: ${unknown}`)}`)),

@@ -34,8 +34,6 @@ function answer(host: string, status: number, { kb, ...more }: Given = {}): Answ
   const [ingress] = mesh.hops.values();
   return {
     mesh,
-    method: "GET",
-    url: `https://${host}/`,
     host,
     requestHeaders: [],
     status,
