@@ -2,9 +2,11 @@ import { type Command, Option } from "commander";
 
 import type { DeployOptions } from "./commands/deploy.js";
 import type { DiffOptions } from "./commands/diff.js";
+import type { DoctorOptions } from "./commands/doctor.js";
 import {
   DEPLOY_EXAMPLES,
   DIFF_EXAMPLES,
+  DOCTOR_EXAMPLES,
   ROLLBACK_EXAMPLES,
   STATUS_EXAMPLES,
   UNINSTALL_EXAMPLES,
@@ -18,11 +20,13 @@ import {
   between,
   CONFIG,
   CONTEXT,
+  HEADER,
   IMAGE,
   type Invocation,
   KUBECONFIG,
   OUTPUT,
   PLAIN_HTTP,
+  SKIP_CHECKS,
   TIMEOUT,
   YES,
 } from "./run-options.js";
@@ -31,7 +35,7 @@ import {
  * The commands that talk to clusters. What they run is loaded when it is needed, for it has a large library below it.
  */
 export function addClusterCommands(program: Command, invocation: Invocation): void {
-  for (const add of [addDiff, addDeploy, addStatus, addRollback, addUninstall]) add(program, invocation);
+  for (const add of [addDiff, addDeploy, addStatus, addRollback, addUninstall, addDoctor]) add(program, invocation);
 }
 
 /** As `kubectl diff`: what cannot be done is 3, since 1 says that there are differences. */
@@ -76,6 +80,7 @@ function addDeploy(program: Command, { io, signal, done }: Invocation): void {
     .option("--wait", "wait for the proxies, and undo it if they do not run it in time (the default)", true)
     .option("--no-wait", "look once, and undo nothing; exit 1 unless every proxy runs it already")
     .addOption(TIMEOUT)
+    .addOption(SKIP_CHECKS)
     .addOption(OUTPUT)
     .addHelpText("after", DEPLOY_EXAMPLES)
     .action(async (options: DeployOptions) => {
@@ -129,5 +134,30 @@ function addUninstall(program: Command, { io, signal, done }: Invocation): void 
     .action(async (options: UninstallOptions) => {
       const { uninstall } = await import("./commands/uninstall.js");
       done(await uninstall(options, io, signal));
+    });
+}
+
+function addDoctor(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("doctor")
+    .description("find out what is wrong with a file, its image, and its cluster; or with the answer to a request")
+    .argument("[url]", "send one request there too, and explain the answer")
+    .addOption(CONFIG)
+    .addOption(IMAGE)
+    .addOption(API)
+    .addOption(PLAIN_HTTP)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .addOption(SKIP_CHECKS)
+    .addOption(HEADER)
+    .option("-X, --request <method>", "the method of the request", "GET")
+    .option("--cacert <file>", "certificates to trust (PEM) instead of the well-known ones")
+    .option("--resolve <host:port:address>", "connect to this address")
+    .option("--timeout <seconds>", "for the request", between(1, 3600), 60)
+    .addOption(OUTPUT)
+    .addHelpText("after", DOCTOR_EXAMPLES)
+    .action(async (url: string | undefined, options: DoctorOptions) => {
+      const { doctor } = await import("./commands/doctor.js");
+      done(await doctor(url, options, io, signal));
     });
 }

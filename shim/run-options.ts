@@ -64,4 +64,15 @@ export function between(least: number, most: number): (text: string) => number {
   };
 }
 
+export const SKIP_CHECKS = new Option("--skip-checks <codes>", "checks to leave out, such as HG0411,HG0412")
+  .argParser((text: string) => text.split(",").filter((code) => code !== ""))
+  .default([], "none");
+
+export const HEADER = new Option(
+  "-H, --header <name: value>",
+  "a header of the request, or @FILE with one on each line; repeatable",
+)
+  .argParser(append)
+  .default([], "none");
+
 export const YES = new Option("-y, --yes", "do not ask");

@@ -33,6 +33,7 @@ import {
   append,
   between,
   CONFIG,
+  HEADER,
   IMAGE,
   type Invocation,
   milliseconds,
@@ -95,12 +96,6 @@ const ENVOY_PATH = new Option(
   "--envoy-path <file>",
   "the Envoy to run (default: ENVOY_PATH, then PATH, then a cached one)",
 );
-const HEADER = new Option(
-  "-H, --header <name: value>",
-  "a header of the request, or @FILE with one on each line; repeatable",
-)
-  .argParser(append)
-  .default([], "none");
 
 function addUp(program: Command, { io, signal, done }: Invocation): void {
   program

@@ -40,10 +40,16 @@ export async function loadTarget(options: TargetOptions, io: Io, signal: AbortSi
   }
   await askFilter(mesh, options.config, module);
   const rendered = meshResources(mesh, { image, api: options.api });
+  const hops = await expectedHops(mesh, module);
+  return { mesh, rendered, image: pinnedText(image), hops, resources: inOrder(rendered) };
+}
+
+/** What proxies report when they run the mesh's configurations in this module. @throws Failure if it is none that reports */
+export async function expectedHops(mesh: Mesh, module: Uint8Array): Promise<readonly ExpectedHop[]> {
   const hops: ExpectedHop[] = [];
   for (const hop of mesh.hops.values()) {
     const labels = await reportedLabels(module, pluginConfigFor(mesh, hop.name));
     hops.push({ hop: hop.name, kind: hop.kind, namespace: hop.namespace, podLabels: podLabels(hop), ...labels });
   }
-  return { mesh, rendered, image: pinnedText(image), hops, resources: inOrder(rendered) };
+  return hops;
 }

@@ -8,9 +8,13 @@ import type { Io } from "../output/io.js";
 import { type Change, isChange } from "../plan/comparison.js";
 import { titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
+import { refuseBadGround } from "./deploy-preflight.js";
 import { loadTarget, type MeshTarget, type TargetOptions } from "./deploy-target.js";
+import { checkCodes } from "./skip-checks.js";
 
 export interface DeployOptions extends TargetOptions, ClusterCommandOptions {
+  /** Codes of checks to leave out before. */
+  readonly skipChecks: readonly string[];
   /** Change nothing: ask nobody (client), or the API server (server). */
   readonly dryRun?: "client" | "server" | undefined;
   /** Wait until every proxy runs it, and bring back what was there if not. */
@@ -30,6 +34,7 @@ type Outcome =
  * Returns 0 only if every proxy of every cluster runs what was deployed.
  */
 export async function deploy(options: DeployOptions, io: Io, signal: AbortSignal): Promise<number> {
+  checkCodes(options.skipChecks);
   const target = await loadTarget(options, io, signal);
   if (options.dryRun === "client") {
     for (const resource of target.resources) io.stdout.write(`${titleOf(resource)} (client dry run)\n`);
@@ -55,14 +60,16 @@ export async function deploy(options: DeployOptions, io: Io, signal: AbortSignal
 async function deployTo(
   target: MeshTarget,
   where: ClusterOptions,
-  { wait, timeout }: DeployOptions,
+  options: DeployOptions,
   io: Io,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  const { wait, timeout } = options;
   let context = where.context ?? "the current context";
   try {
     const cluster = Cluster.open(target.mesh, where, signal);
     context = cluster.name;
+    await refuseBadGround(cluster, target, options, io);
     const notify = (line: string): void => void io.stderr.write(`${context}: ${line}\n`);
     const rollout = cluster.rollout({ notify, signal, timeoutMs: wait ? timeout * 1000 : 0 });
     return { context, state: "deployed", result: await rollout.to(target) };

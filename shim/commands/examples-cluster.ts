@@ -6,9 +6,10 @@ Examples:
   $ hopgate deploy --dry-run server            what the API server and Istio would say to it
   $ hopgate deploy --context staging --context prod --timeout 120
   $ hopgate deploy -o json | jq '.clusters[].proxies[] | {pod, state}'
+  $ hopgate deploy --skip-checks HG0411        although a service of the file is not there yet
 
-First everything is checked: the file, the image, each hop's configuration by the filter in that image, and every resource by
-the API server. Then routes are applied, and then the plugin, so that no request is lost. It is over when each proxy reports, in
+First everything is checked: the file, the image, each hop's configuration by the filter in that image, what hopgate doctor can
+know before, and every resource by the API server. Then routes are applied, and then the plugin, so that no request is lost. It is over when each proxy reports, in
 its metrics, that all its workers run this configuration of this build; if one does not in time, or cannot be asked,
 what was there before is brought back, and the exit code is 1. Run twice it changes nothing; after an interruption, run it again.`;
 
@@ -43,3 +44,16 @@ Examples:
 
 Plugins go first, then routes, then the rest and the revisions. What was there before hopgate (a waypoint, the labels of a
 Service) stays, without what hopgate added.`;
+
+export const DOCTOR_EXAMPLES = `
+Examples:
+  $ hopgate doctor                             ./hopgate.yaml, its image, and the cluster of the current context
+  $ hopgate doctor --context staging --context prod -o json | jq '.clusters[].checks[] | select(.state == "failed")'
+  $ hopgate doctor --image "$(hopgate push ghcr.io/me/hopgate)" --skip-checks HG0412
+  $ hopgate doctor https://kb.ai-platform.example.internal/ -H @caller.headers     why is this answered with 401?
+
+Each check has a code that stays (manifests/reference.md lists them), and a mark: it holds, a warning, an error, or it is not known.
+What was not looked at says why: without a kubeconfig, everything about the cluster. Nothing is changed, and nothing more is needed
+than the role that hopgate render --rbac prints; what that role does not show (Secrets) is not known. With a URL, one request is sent,
+and its answer explained: who gave it, what of the caller's token is not as demanded, and which commands show what Google knows. The
+token itself is never shown. The exit code is 0 if there is no error, 1 if there is one, and 2 if the input has to be mended.`;

@@ -1,5 +1,8 @@
+import { existsSync } from "node:fs";
 import https from "node:https";
 import type { RequestOptions } from "node:https";
+import { homedir } from "node:os";
+import { join } from "node:path";
 
 import { KubeConfig } from "@kubernetes/client-node";
 
@@ -50,6 +53,9 @@ export class Connection {
   /** @throws UsageError if the kubeconfig cannot be used, or has no such context */
   static open({ kubeconfig, context }: ClusterOptions, signal: AbortSignal): Connection {
     const config = new KubeConfig();
+    if (kubeconfig === undefined && !hasDefaultConfig(process.env)) {
+      throw new UsageError("there is no kubeconfig", "name one with --kubeconfig, or set KUBECONFIG");
+    }
     try {
       if (kubeconfig === undefined) config.loadFromDefault();
       else config.loadFromFile(kubeconfig);
@@ -136,6 +142,15 @@ export class Connection {
       request.end(body);
     });
   }
+}
+
+/** Whether there is anything of what the library looks for; it would else take a server at localhost. */
+function hasDefaultConfig(env: NodeJS.ProcessEnv): boolean {
+  return (
+    (env["KUBECONFIG"] ?? "") !== "" ||
+    existsSync(join(homedir(), ".kube", "config")) ||
+    existsSync("/var/run/secrets/kubernetes.io/serviceaccount/token")
+  );
 }
 
 function reasonOf(error: unknown): string {

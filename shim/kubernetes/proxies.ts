@@ -1,5 +1,6 @@
 import { Failure } from "../errors.js";
 import { judge, type ProxyReport, type ProxyState, reportIn, STATS_FILTER } from "../plan/proxy-report.js";
+import { samplesIn } from "../plan/prometheus.js";
 import type { ExpectedHop } from "../plan/revision.js";
 import type { Connection } from "./connection.js";
 import { ApiError, each, type Objects } from "./objects.js";
@@ -13,6 +14,8 @@ export interface ProxyStatus {
   /** Why it is not loaded; empty if it is. */
   readonly reason: string;
   readonly report: ProxyReport | undefined;
+  /** It is unknown because you may not ask it. */
+  readonly isForbidden?: boolean;
 }
 
 /** A Pod, as far as it is read here. */
@@ -36,6 +39,10 @@ export interface Pod {
 /** Where Istio's proxies have their metrics, unless the Pod names the port. */
 const PROMETHEUS_PORT = 15090;
 const PROMETHEUS_PORT_NAME = "http-envoy-prom";
+/** Where pilot-agent has its own and Envoy's, unless the Pod names the port. */
+const AGENT_PORT = 15020;
+const AGENT_PORT_ANNOTATION = "prometheus.io/port";
+const MODULE_FETCHES = "istio_agent_wasm_remote_fetch_count";
 
 /** Asks the proxies of hops what they run, through the API server: nothing has to be forwarded. */
 export class Proxies {
@@ -76,27 +83,36 @@ export class Proxies {
     const { name, namespace } = pod.metadata;
     const head = { hop: expected.hop, namespace, pod: name };
     try {
-      const report = reportIn(await this.metrics(pod, PROMETHEUS_PORT_NAME, PROMETHEUS_PORT, { filter: STATS_FILTER }));
+      const report = reportIn(await this.metrics(pod, envoyPort(pod), { filter: STATS_FILTER }));
       return { ...head, ...judge(expected, report, plugins), report };
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      return { ...head, state: "unknown", reason: error.message, report: undefined };
+      const isForbidden = error instanceof ApiError && error.status === 403;
+      return { ...head, state: "unknown", reason: error.message, report: undefined, isForbidden };
     }
   }
 
-  private async metrics(
-    pod: Pod,
-    portName: string,
-    usual: number,
-    query: Readonly<Record<string, string>>,
-  ): Promise<string> {
+  /** How fetches of modules ended, by result, as pilot-agent counts them. @throws ApiError if it cannot be asked */
+  async moduleFetches(pod: Pod): Promise<Readonly<Record<string, number>>> {
+    const port = Number(pod.metadata.annotations?.[AGENT_PORT_ANNOTATION] ?? AGENT_PORT);
+    const counts: Record<string, number> = {};
+    for (const { name, labels, value } of samplesIn(await this.metrics(pod, port, {}))) {
+      if (name === MODULE_FETCHES) counts[labels["result"] ?? ""] = value;
+    }
+    return counts;
+  }
+
+  private async metrics(pod: Pod, port: number, query: Readonly<Record<string, string>>): Promise<string> {
     const { name, namespace } = pod.metadata;
-    const ports = (pod.spec?.containers ?? []).flatMap(({ ports: list = [] }) => list);
-    const port = ports.find((one) => one.name === portName)?.containerPort ?? usual;
     const path = `/api/v1/namespaces/${namespace}/pods/${name}:${String(port)}/proxy/stats/prometheus`;
     const { status, body } = await this.connection.send({ method: "GET", path, query });
     if (status === 200) return body;
     const why = status === 403 ? "you may not ask it (pods/proxy)" : `HTTP ${String(status)}`;
     throw new ApiError(`its metrics on port ${String(port)} cannot be read: ${why}`, status, []);
   }
+}
+
+function envoyPort({ spec }: Pod): number {
+  const ports = (spec?.containers ?? []).flatMap(({ ports: list = [] }) => list);
+  return ports.find(({ name }) => name === PROMETHEUS_PORT_NAME)?.containerPort ?? PROMETHEUS_PORT;
 }

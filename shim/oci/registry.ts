@@ -1,5 +1,5 @@
 import { errorCode, Failure } from "../errors.js";
-import type { ImageReference } from "../render/image.js";
+import { type ImageReference, isLoopback } from "../render/image.js";
 import { credentialsFor, type Credentials } from "./credentials.js";
 import { digestOf, type Blob, MANIFEST_TYPES, MAX_MODULE_BYTES } from "./image.js";
 
@@ -15,8 +15,14 @@ export interface RegistryOptions {
   readonly plainHttp: boolean;
 }
 
-/** The answer of a registry that says that there is no such thing. */
-class NotThere extends Failure {}
+/** The registry says that there is no such thing. */
+export class NotThere extends Failure {}
+
+/** The registry says that one may not. */
+export class Unauthorised extends Failure {}
+
+/** There was no answer. */
+export class Unreachable extends Failure {}
 
 /**
  * One repository of a registry (OCI distribution specification 1.1). Speaks HTTPS, and HTTP to this machine alone unless told
@@ -25,6 +31,8 @@ class NotThere extends Failure {}
 export class Repository {
   private readonly base: string;
   private authorization: string | undefined;
+  /** Whether the registry was shown who we are. */
+  usedCredentials = false;
 
   constructor(
     private readonly image: Pick<ImageReference, "registry" | "repository">,
@@ -106,7 +114,7 @@ export class Repository {
       return await fetch(url, { ...init, signal });
     } catch (cause) {
       this.options.signal.throwIfAborted();
-      throw new Failure(`${this.name()} cannot be reached: ${reasonOf(cause)}.`, { cause });
+      throw new Unreachable(`${this.name()} cannot be reached: ${reasonOf(cause)}.`, { cause });
     }
   }
 
@@ -118,7 +126,10 @@ export class Repository {
       [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name.toLowerCase(), value]),
     );
     if (/^basic\b/i.test(challenge)) {
-      if (credentials !== undefined && "password" in credentials) return basic(credentials);
+      if (credentials !== undefined && "password" in credentials) {
+        this.usedCredentials = true;
+        return basic(credentials);
+      }
       throw this.unauthorised();
     }
     const { realm, service, scope } = parameters;
@@ -132,6 +143,7 @@ export class Repository {
     };
     const token = body.token ?? body.access_token;
     if (token === undefined) throw this.unauthorised();
+    this.usedCredentials ||= credentials !== undefined;
     return `Bearer ${token}`;
   }
 
@@ -170,9 +182,9 @@ export class Repository {
     return this.failure(`${what}: HTTP ${String(response.status)}${code === undefined ? "" : ` ${code}`}`);
   }
 
-  private unauthorised(): Failure {
+  private unauthorised(): Unauthorised {
     const fix = `Log in: docker login ${this.image.registry}, or the credential helper of the registry.`;
-    return new Failure(`${this.name()} does not let you in.`, { fix });
+    return new Unauthorised(`${this.name()} does not let you in.`, { fix });
   }
 
   private failure(reason: string, cause?: unknown): Failure {
@@ -202,11 +214,6 @@ function tokenRequest(url: URL, service = "", scope = "", credentials: Credentia
 
 function basic({ username, password }: { readonly username: string; readonly password: string }): string {
   return `Basic ${Buffer.from(`${username}:${password}`, "utf8").toString("base64")}`;
-}
-
-/** `host` may have a port behind. */
-function isLoopback(host: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(host);
 }
 
 /** fetch hides why behind "fetch failed". */

@@ -4,6 +4,8 @@ export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
+  /** Whether a label had to be read out of the name. */
+  readonly labelsInName?: true;
 }
 
 const LINE = /^(?:envoy_)?(?<name>\w+)(?:\{(?<labels>.*)\})? (?<value>\S+)$/;
@@ -27,7 +29,8 @@ function sampleOf(fullName: string, labels: Readonly<Record<string, string>>, va
   const own = [...name.matchAll(LABEL_IN_NAME)].map(([, label = "", text = ""]) => [label, text] as const);
   if (!name.startsWith("hopgate_")) return { name, labels, value };
   const base = name.replace(LABEL_IN_NAME, "").replace(/_+$/, "");
-  return { name: base, labels: { ...labels, ...Object.fromEntries(own) }, value };
+  const all = { ...labels, ...Object.fromEntries(own) };
+  return { name: base, labels: all, value, ...(own.length > 0 && { labelsInName: true }) };
 }
 
 const LABEL_IN_NAME = /_?(hop|backend|result|config|module)___(.*?)___/g;

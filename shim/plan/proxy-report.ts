@@ -11,6 +11,12 @@ export interface ProxyReport {
   readonly configurationBytes: number;
   /** Ended requests of the filter, by result. */
   readonly requests: Readonly<Record<string, number>>;
+  /** Ended fetches of tokens, by result. */
+  readonly tokenFetches: Readonly<Record<string, number>>;
+  /** Ended fetches of key sets, by result. */
+  readonly keyFetches: Readonly<Record<string, number>>;
+  /** Whether the filter's metrics have labels, not names with everything in them; undefined: it has none. */
+  readonly hasLabels: boolean | undefined;
 }
 
 export interface RunningFilter {
@@ -34,8 +40,16 @@ export function reportIn(metrics: string): ProxyReport {
     workers: sum("server_concurrency"),
     running: samples.filter(({ name, value }) => name === "hopgate_config" && value > 0).map(filterOf),
     configurationBytes: sum("cluster_upstream_cx_rx_bytes_total") ?? 0,
-    requests: requestsIn(samples),
+    requests: resultsOf(samples, "hopgate_requests"),
+    tokenFetches: resultsOf(samples, "hopgate_token_fetches"),
+    keyFetches: resultsOf(samples, "hopgate_key_fetches"),
+    hasLabels: hasLabels(samples),
   };
+}
+
+function hasLabels(samples: readonly Sample[]): boolean | undefined {
+  const own = samples.filter(({ name }) => name.startsWith("hopgate_"));
+  return own.length === 0 ? undefined : own.every(({ labelsInName }) => labelsInName !== true);
 }
 
 function filterOf({ labels, value }: Sample): RunningFilter {
@@ -43,11 +57,11 @@ function filterOf({ labels, value }: Sample): RunningFilter {
   return { hop, config, module, vms: value };
 }
 
-function requestsIn(samples: readonly Sample[]): Readonly<Record<string, number>> {
+function resultsOf(samples: readonly Sample[], metric: string): Readonly<Record<string, number>> {
   const results: Record<string, number> = {};
   for (const { name, labels, value } of samples) {
     const { result } = labels;
-    if (name === "hopgate_requests" && result !== undefined) results[result] = (results[result] ?? 0) + value;
+    if (name === metric && result !== undefined) results[result] = (results[result] ?? 0) + value;
   }
   return results;
 }

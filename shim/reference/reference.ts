@@ -1,5 +1,6 @@
 import { meshJsonSchema } from "../config/json-schema.js";
 import { run } from "../run.js";
+import { checkReference } from "./checks.js";
 import { configurationReference } from "./configuration.js";
 import { errorReference } from "./errors.js";
 
@@ -21,6 +22,7 @@ const COMMANDS = [
   "status",
   "rollback",
   "uninstall",
+  "doctor",
   "completion",
 ] as const;
 
@@ -54,6 +56,12 @@ the same code in \`x-hopgate-error\`. The access log has it in \`%FILTER_STATE(w
 \`%RESPONSE_CODE_DETAILS%\`. A 401 says \`www-authenticate: Bearer\`, with \`error="invalid_token"\` where there was a token.
 
 ${errorReference(errorsSource)}
+
+## Checks of hopgate doctor
+
+What \`hopgate doctor\` looks at, and \`hopgate deploy\` before it changes anything. An error makes both exit with 1; \`--skip-checks\` leaves checks out.
+
+${checkReference()}
 
 ## Metrics of the filter
 

@@ -45,3 +45,8 @@ export function parsePinnedImage(text: string): PinnedImage {
 export function pinnedText({ registry, repository, digest }: PinnedImage): string {
   return `${registry}/${repository}@${digest}`;
 }
+
+/** Whether `host`, which may have a port behind, is this machine itself. */
+export function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(host);
+}

@@ -1,4 +1,4 @@
-import type { Mesh } from "../../config/model.js";
+import type { KubernetesBackend, Mesh } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { groupOf, pluralOf } from "./api-path.js";
 import { labelsOf, meshNameOf, resourceName } from "./labels.js";
@@ -13,22 +13,52 @@ import { revisionNamespace, revisionNames } from "./revision-names.js";
 export function roles(mesh: Mesh, resources: MeshResources): readonly Resource[] {
   const all = inOrder(resources);
   const hopNamespaces = new Set([...mesh.hops.values()].map(({ namespace }) => namespace));
-  const namespaces = new Set([...hopNamespaces, ...all.map(({ metadata }) => metadata.namespace)]);
+  const services = [...mesh.backends.values()].filter((backend) => backend.kind === "kubernetes");
+  const namespaces = new Set([
+    ...hopNamespaces,
+    ...all.map(({ metadata }) => metadata.namespace),
+    ...services.map(({ namespace }) => namespace),
+  ]);
   return [...namespaces].sort().flatMap((namespace) => {
     const rules = [
       ...resourceRules(all.filter(({ metadata }) => metadata.namespace === namespace)),
       ...(hopNamespaces.has(namespace) ? PROXY_RULES : []),
+      ...serviceRules(
+        services.filter((service) => service.namespace === namespace),
+        all,
+      ),
       ...(namespace === revisionNamespace(mesh) ? [revisionRule(mesh)] : []),
     ];
     return roleWithBinding(mesh, namespace, rules);
   });
 }
 
-/** Proxies are found by their labels, and asked for their metrics through the API server. */
+/**
+ * Proxies are found by their labels, and asked for their metrics through the API server; `doctor` looks what else is for the same
+ * proxies and hosts.
+ */
 const PROXY_RULES: readonly JsonObject[] = [
   { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
   { apiGroups: [""], resources: ["pods/proxy"], verbs: ["get"] },
+  { apiGroups: ["extensions.istio.io"], resources: ["wasmplugins", "trafficextensions"], verbs: ["list"] },
+  { apiGroups: ["networking.istio.io"], resources: ["destinationrules"], verbs: ["list"] },
 ];
+
+/** `doctor` looks whether the services of backends are there, and have endpoints. */
+function serviceRules(services: readonly KubernetesBackend[], resources: readonly Resource[]): readonly JsonObject[] {
+  if (services.length === 0) return [];
+  const isLabelled = ({ service, namespace }: KubernetesBackend): boolean =>
+    resources.some(
+      ({ kind, metadata }) => kind === "Service" && metadata.name === service && metadata.namespace === namespace,
+    );
+  const resourceNames = [...new Set(services.filter((one) => !isLabelled(one)).map(({ service }) => service))];
+  return [
+    ...(resourceNames.length === 0
+      ? []
+      : [{ apiGroups: [""], resources: ["services"], resourceNames, verbs: ["get"] }]),
+    { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list"] },
+  ];
+}
 
 function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
   const services = resources.filter(({ kind }) => kind === "Service");

@@ -58,8 +58,8 @@ export function labelsOf({ kind, name, labels = {} }: ProxyOptions): Record<stri
   }
 }
 
-/** All that the API has of a proxy. */
-export function resourcesOf(options: ProxyOptions, address: string): object[] {
+/** All that the API has of a proxy. `agentPort` is where pilot-agent has its metrics: 15020 in a Pod, which has one alone. */
+export function resourcesOf(options: ProxyOptions, address: string, agentPort: number): object[] {
   const { kind, name, namespace, waypointFor = "service" } = options;
   const labels = labelsOf(options);
   const service = serviceName(options);
@@ -84,7 +84,7 @@ export function resourcesOf(options: ProxyOptions, address: string): object[] {
     {
       apiVersion: "v1",
       kind: "Pod",
-      metadata: { name: pod, ...metadata },
+      metadata: { name: pod, ...metadata, annotations: { "prometheus.io/port": String(agentPort) } },
       spec: {
         serviceAccountName: serviceName(options),
         nodeName: "box",

@@ -62,7 +62,8 @@ export class Proxy {
   ): Promise<Proxy> {
     const { addresses, binaries, files } = cluster.surroundings;
     const address = addresses.next();
-    await cluster.apply(resourcesOf(options, address));
+    const [adminPort, agentPort] = [await freePort(), await freePort()];
+    await cluster.apply(resourcesOf(options, address, agentPort));
     await cluster.kubectl(
       ["apply", "--server-side", "--subresource=status", "-f", "-"],
       JSON.stringify(podStatus(options, address)),
@@ -87,7 +88,6 @@ export class Proxy {
     for (const name of ["etc/istio/proxy", "etc/istio/pod", "var-lib/istio/data", "identity"]) {
       await mkdir(files.path(join(folder, name)), { recursive: true });
     }
-    const [adminPort, agentPort] = [await freePort(), await freePort()];
     const part = agent({ cluster, istiod, outside, envoyPath, options, address, folder, adminPort, agentPort });
     const proxy = new Proxy(cluster, options, address, part, adminPort, files.path(join(folder, "identity")));
     await part.start();

@@ -16,6 +16,7 @@ describe.each([
   "status",
   "rollback",
   "uninstall",
+  "doctor",
   "completion",
 ])("the help of %s", (command) => {
   it("has examples, of options that exist", async () => {

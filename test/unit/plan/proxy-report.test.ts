@@ -7,6 +7,9 @@ envoy_cluster_upstream_cx_rx_bytes_total{cluster_name="xds-grpc"} 105096
 hopgate_requests{hop="front-door",backend="llm",result="ok"} 7
 hopgate_requests{hop="front-door",backend="kb",result="ok"} 2
 hopgate_requests{hop="front-door",backend="kb",result="token_unavailable"} 1
+hopgate_token_fetches{hop="front-door",result="ok"} 3
+hopgate_token_fetches{hop="front-door",result="bad_status"} 1
+hopgate_key_fetches{hop="front-door",result="cluster_missing"} 2
 envoy_server_concurrency{} 2
 hopgate_config{hop="front-door",config="70717618",module="77a8ce8b94268f1c"} 3
 hopgate_config{hop="front-door",config="00000000",module="77a8ce8b94268f1c"} 0
@@ -28,6 +31,9 @@ describe("what a proxy says about itself", () => {
       running: [{ hop: "front-door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3 }],
       configurationBytes: 105096,
       requests: { ok: 9, token_unavailable: 1 },
+      tokenFetches: { ok: 3, bad_status: 1 },
+      keyFetches: { cluster_missing: 2 },
+      hasLabels: true,
     });
   });
 
@@ -36,11 +42,24 @@ describe("what a proxy says about itself", () => {
       workers: 2,
       running: [{ hop: "front_door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3 }],
       requests: { token_unavailable: 4 },
+      hasLabels: false,
     });
   });
 
+  it("has labels only where every one of them is a label", () => {
+    expect(reportIn(HALF_TAGGED).hasLabels).toBe(false);
+  });
+
   it("is nothing where there is nothing", () => {
-    expect(reportIn("")).toEqual({ workers: undefined, running: [], configurationBytes: 0, requests: {} });
+    expect(reportIn("")).toEqual({
+      workers: undefined,
+      running: [],
+      configurationBytes: 0,
+      requests: {},
+      tokenFetches: {},
+      keyFetches: {},
+      hasLabels: undefined,
+    });
   });
 });
 

@@ -32,7 +32,11 @@ describe("the roles", () => {
       );
       expect(rule?.verbs, one.kind).toEqual(["get", "create", "patch", "delete"]);
     }
-    expect(rulesIn("llm-ns").flatMap(({ resources: plurals }) => plurals)).toEqual(["services", "httproutes"]);
+    expect(rulesIn("llm-ns").flatMap(({ resources: plurals }) => plurals)).toEqual([
+      "services",
+      "httproutes",
+      "endpointslices",
+    ]);
   });
 
   it("let a Service that is another's be labelled, by name, not made or removed", () => {
@@ -48,13 +52,31 @@ describe("the roles", () => {
     const shop = sample();
     const all = roles(shop, meshResources(shop, { image: parsePinnedImage(IMAGE), api: "wasmplugin" }));
     const rules = all.flatMap((role) => (role["rules"] ?? []) as unknown as Rule[]);
-    expect(rules.filter(({ resources: plurals }) => plurals.includes("services"))).toEqual([
+    expect(rules.filter(({ resources: plurals, verbs }) => plurals.includes("services") && verbs.includes("create"))).toEqual([
       {
         apiGroups: [""],
         resources: ["services"],
         resourceNames: ["shop-agents-reports"],
         verbs: ["get", "create", "patch", "delete"],
       },
+    ]);
+  });
+
+  it("let doctor look at the services that are only routed to, and at what else is for the proxies, and no more", () => {
+    const direct = sample();
+    const rules = roles(direct, meshResources(direct, { image: parsePinnedImage(IMAGE), api: "wasmplugin" }))
+      .filter(({ kind, metadata }) => kind === "Role" && metadata.namespace === "llm-ns")
+      .flatMap((role) => role["rules"] as unknown as Rule[]);
+    expect(rules).toEqual([
+      { apiGroups: [""], resources: ["services"], resourceNames: ["llm"], verbs: ["get"] },
+      { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list"] },
+    ]);
+    const listed = rulesIn("agents").filter(({ verbs }) => verbs.includes("list"));
+    expect(listed.flatMap(({ resources: plurals }) => plurals)).toEqual([
+      "pods",
+      "wasmplugins",
+      "trafficextensions",
+      "destinationrules",
     ]);
   });
 

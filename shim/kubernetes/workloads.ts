@@ -1,0 +1,84 @@
+import type { Read } from "../doctor/check.js";
+import type { SecretSeen, ServiceSeen } from "../doctor/seen.js";
+import { Failure } from "../errors.js";
+import type { Resource } from "../render/istio/resource.js";
+import { ApiError, type Objects } from "./objects.js";
+
+/** What was read, or why not: nothing that is forbidden or gone wrong ends a survey. */
+export async function reading<T>(work: () => Promise<T>): Promise<Read<T>> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    if (error instanceof Failure) return { unknown: error.message };
+    throw error;
+  }
+}
+
+/** A Service and how many of its endpoints are ready; undefined: it is not there. */
+export async function readService(objects: Objects, namespace: string, name: string): Promise<ServiceSeen | undefined> {
+  const service = await objects.get({ apiVersion: "v1", kind: "Service", metadata: { name, namespace } });
+  if (service === undefined) return undefined;
+  const { type, ports = [] } = (service["spec"] ?? {}) as unknown as {
+    readonly type?: string;
+    readonly ports?: readonly { readonly port: number }[];
+  };
+  return {
+    ports: ports.map(({ port }) => port),
+    isExternal: type === "ExternalName",
+    readyEndpoints: await reading(() => readyEndpoints(objects, namespace, name)),
+  };
+}
+
+async function readyEndpoints(objects: Objects, namespace: string, service: string): Promise<number> {
+  const { items } = await objects.request<{
+    readonly items: readonly {
+      readonly endpoints?: readonly { readonly conditions?: { readonly ready?: boolean } }[];
+    }[];
+  }>(
+    {
+      method: "GET",
+      path: `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
+      query: { labelSelector: `kubernetes.io/service-name=${service}` },
+    },
+    `list the EndpointSlices of ${namespace}`,
+  );
+  // Not said is ready (the API's own words).
+  return items.flatMap(({ endpoints }) => endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false)
+    .length;
+}
+
+/** What a Secret holds, without its key; undefined: it is not there. */
+export async function readSecret(objects: Objects, namespace: string, name: string): Promise<SecretSeen | undefined> {
+  const secret = await objects.get({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace } });
+  if (secret === undefined) return undefined;
+  const { type = "", data = {} } = secret as unknown as {
+    readonly type?: string;
+    readonly data?: Readonly<Record<string, string>>;
+  };
+  // Istio takes both pairs of names.
+  const certificate = data["tls.crt"] ?? data["cert"];
+  return {
+    type,
+    certificate: certificate === undefined ? undefined : Buffer.from(certificate, "base64").toString("utf8"),
+    hasKey: data["tls.key"] !== undefined || data["key"] !== undefined,
+  };
+}
+
+/** All of a kind in a namespace; empty where the cluster does not know the kind. */
+export async function readAll(
+  objects: Objects,
+  { apiVersion, kind, plural }: { readonly apiVersion: string; readonly kind: string; readonly plural: string },
+  namespace: string,
+): Promise<readonly Resource[]> {
+  try {
+    const { items } = await objects.request<{ readonly items: readonly Omit<Resource, "kind" | "apiVersion">[] }>(
+      { method: "GET", path: `/apis/${apiVersion}/namespaces/${namespace}/${plural}` },
+      `list the ${kind}s of ${namespace}`,
+    );
+    // The items of a list do not say what they are.
+    return items.map((item) => ({ ...item, apiVersion, kind }) as Resource);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return [];
+    throw error;
+  }
+}

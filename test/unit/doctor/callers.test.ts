@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+
+import { CALLER_CHECKS } from "../../../shim/doctor/callers.js";
+import { sample } from "../render/istio/sample.js";
+import { describeChecks, healthy, liveWith, resultOf } from "./support.js";
+
+const POLICY = "AuthorizationPolicy agents/shop-agents-reports";
+
+describe("the checks of callers", () => {
+  describeChecks(CALLER_CHECKS, () => healthy(), [
+    {
+      code: "HG0601",
+      what: "a policy that is gone",
+      seen: () => liveWith(POLICY, undefined),
+      says: `${POLICY}: it is gone`,
+    },
+    {
+      code: "HG0601",
+      what: "a policy that denies instead",
+      seen: () => liveWith(POLICY, () => ({ spec: { action: "DENY", rules: [{ from: [{}] }] } })),
+      says: "its action is DENY",
+    },
+    {
+      code: "HG0601",
+      what: "a policy that lets in everybody",
+      seen: () => liveWith(POLICY, () => ({ spec: { rules: [{}] } })),
+      says: "a rule of it names no callers",
+    },
+    {
+      code: "HG0601",
+      what: "a waypoint without a policy",
+      seen: () => {
+        const seen = healthy();
+        const resources = seen.resources.filter(({ kind }) => kind !== "AuthorizationPolicy");
+        return { ...seen, deployed: { hops: [], resources } };
+      },
+      says: "hop agents: it has neither an AuthorizationPolicy nor a validator",
+    },
+  ]);
+
+  it("want no policy where the waypoint checks tokens", () => {
+    const mesh = sample({
+      hops: `
+  ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }, edge: true }
+  agents: { waypoint: { namespace: agents, name: waypoint }, validate: google }`,
+      more: "validators: { google: { audiences: [https://shop.example.internal], emails: [a@b.iam.gserviceaccount.com] } }\n",
+    });
+    expect(resultOf(CALLER_CHECKS, healthy(mesh), "HG0601").state).toBe("passed");
+  });
+});
