@@ -159,7 +159,7 @@ describe("hopgate doctor URL", () => {
   it("shows nothing that an answer could steer the terminal with", async () => {
     [status, headers] = [401, { "x-hopgate-error": "token_\u009b31mred" }];
     const { stdout } = await ask();
-     
+
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   });
 });

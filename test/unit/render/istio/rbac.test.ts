@@ -52,7 +52,9 @@ describe("the roles", () => {
     const shop = sample();
     const all = roles(shop, meshResources(shop, { image: parsePinnedImage(IMAGE), api: "wasmplugin" }));
     const rules = all.flatMap((role) => (role["rules"] ?? []) as unknown as Rule[]);
-    expect(rules.filter(({ resources: plurals, verbs }) => plurals.includes("services") && verbs.includes("create"))).toEqual([
+    expect(
+      rules.filter(({ resources: plurals, verbs }) => plurals.includes("services") && verbs.includes("create")),
+    ).toEqual([
       {
         apiGroups: [""],
         resources: ["services"],
