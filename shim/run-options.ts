@@ -30,12 +30,9 @@ export const KUBECONFIG = new Option(
   "--kubeconfig <file>",
   "the kubeconfig (default: KUBECONFIG, then ~/.kube/config)",
 );
-export const CONTEXT = new Option(
-  "--context <name>",
-  "a context of it, for its cluster; repeatable (default: the current one)",
-)
+export const CONTEXT = new Option("--context <name>", "a context of it, for its cluster; repeatable")
   .argParser(append)
-  .default([], "none");
+  .default([], "the current one");
 export const TIMEOUT = new Option("--timeout <seconds>", "how long proxies may take to run it")
   .argParser(between(1, 3600))
   .default(60);
