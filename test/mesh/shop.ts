@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+
 import { expect } from "vitest";
 
 import { createCertificateAuthority } from "../../shim/local/ca.js";
@@ -163,6 +165,16 @@ export class Shop {
     const { stdout, stderr } = await this.work.run("push", reference, "--module", file, "--plain-http");
     expect(stderr).toContain("read back");
     return stdout.trim();
+  }
+
+  /** The contexts of several kubeconfigs in one. Returns its path. */
+  async mergedKubeconfig(paths: readonly string[]): Promise<string> {
+    const all = await Promise.all(
+      paths.map(async (path) => JSON.parse(await readFile(path, "utf8")) as Record<string, unknown[]>),
+    );
+    const of = (key: string): unknown[] => all.flatMap((config) => config[key] ?? []);
+    const merged = { ...all[0], clusters: of("clusters"), users: of("users"), contexts: of("contexts") };
+    return this.work.write("kubeconfig", JSON.stringify(merged));
   }
 
   /** A command on the cluster, as the deployer. */
