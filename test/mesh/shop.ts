@@ -117,11 +117,11 @@ export class Shop {
   }
 
   /** Another cluster that is the same, with the same deployer. Returns its kubeconfig too. */
-  async another(name: string): Promise<{ readonly mesh: Mesh; readonly waypoint: Proxy; readonly kubeconfig: string }> {
+  async another(name: string): Promise<{ readonly mesh: Mesh; readonly kubeconfig: string }> {
     const mesh = await this.box.startMesh(name);
-    const { waypoint } = await Shop.furnish(mesh, this.echo, this.identity);
+    await Shop.furnish(mesh, this.echo, this.identity);
     await this.grant(mesh);
-    return { mesh, waypoint, kubeconfig: await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER }) };
+    return { mesh, kubeconfig: await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER }) };
   }
 
   /** Starts a gateway of the Gateway API, with the certificate for it. */
