@@ -68,7 +68,7 @@ function notes(mesh: Mesh): readonly string[] {
     ...(ownBackend.length === 0
       ? []
       : [
-          `${ownBackend.join(", ")}: rendered as ServiceEntry. What a GCPBackend looks like is asked of the cluster that has it, by hopgate deploy.`,
+          `${ownBackend.join(", ")}: rendered as ServiceEntry. GCPBackend is of managed Cloud Service Mesh, which takes no WasmPlugin.`,
         ]),
     ...(cloudRun.length === 0
       ? []

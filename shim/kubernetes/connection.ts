@@ -29,6 +29,8 @@ export interface ApiRequest {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly contentType?: string;
+  /** How long the answer may take; 30 s unless given. */
+  readonly timeoutMs?: number;
 }
 
 /** One exchange may take this long. */
@@ -85,7 +87,7 @@ export class Connection {
     } catch (cause) {
       this.signal.throwIfAborted();
       throw new Failure(
-        `The API server of ${this.context} (${this.server.origin}) cannot be reached: ${reasonOf(cause)}.`,
+        `The API server of ${this.context} (${this.server.origin}) cannot be reached: ${reasonOf(cause, request)}.`,
         {
           cause,
         },
@@ -109,7 +111,7 @@ export class Connection {
   }
 
   private exchange(
-    { method, path, query = {}, body, contentType }: ApiRequest,
+    { method, path, query = {}, body, contentType, timeoutMs = TIMEOUT_MS }: ApiRequest,
     options: RequestOptions,
   ): Promise<ApiResponse> {
     const url = new URL(`${this.server.pathname.replace(/\/$/, "")}${path}`, this.server);
@@ -123,7 +125,7 @@ export class Connection {
         "content-length": Buffer.byteLength(body),
       }),
     };
-    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(timeoutMs)]);
     return new Promise((resolve, reject) => {
       const request = https.request(url, { ...options, method, headers, signal }, (response) => {
         const chunks: Buffer[] = [];
@@ -153,9 +155,7 @@ function hasDefaultConfig(env: NodeJS.ProcessEnv): boolean {
   );
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${String(TIMEOUT_MS / 1000)} s`;
-  if (error instanceof Error && "code" in error && error.code === "ABORT_ERR")
-    return `no answer within ${String(TIMEOUT_MS / 1000)} s`;
-  return errorCode(error);
+function reasonOf(error: unknown, { timeoutMs = TIMEOUT_MS }: ApiRequest): string {
+  const isTimeout = error instanceof Error && (error.name === "TimeoutError" || errorCode(error) === "ABORT_ERR");
+  return isTimeout ? `no answer within ${String(timeoutMs / 1000)} s` : errorCode(error);
 }

@@ -44,6 +44,9 @@ const AGENT_PORT = 15020;
 const AGENT_PORT_ANNOTATION = "prometheus.io/port";
 const MODULE_FETCHES = "istio_agent_wasm_remote_fetch_count";
 
+/** One that does not answer for longer is not well. */
+const TIMEOUT_MS = 5000;
+
 /** Asks the proxies of hops what they run, through the API server: nothing has to be forwarded. */
 export class Proxies {
   constructor(
@@ -105,7 +108,7 @@ export class Proxies {
   private async metrics(pod: Pod, port: number, query: Readonly<Record<string, string>>): Promise<string> {
     const { name, namespace } = pod.metadata;
     const path = `/api/v1/namespaces/${namespace}/pods/${name}:${String(port)}/proxy/stats/prometheus`;
-    const { status, body } = await this.connection.send({ method: "GET", path, query });
+    const { status, body } = await this.connection.send({ method: "GET", path, query, timeoutMs: TIMEOUT_MS });
     if (status === 200) return body;
     const why = status === 403 ? "you may not ask it (pods/proxy)" : `HTTP ${String(status)}`;
     throw new ApiError(`its metrics on port ${String(port)} cannot be read: ${why}`, status, []);

@@ -77,6 +77,7 @@ export class Rollout {
     if (!isChanged && current !== undefined && newestFirst(known)[0] === current) {
       return { revision: current.number, isChanged, proxies: await this.verified(target.hops) };
     }
+    if (this.options.timeoutMs > 0) await this.canAsk(target.hops);
     const revision: Revision = {
       format: 1,
       state: "pending",
@@ -114,6 +115,24 @@ export class Rollout {
     await this.mayRemove(plan, adopted);
     await this.removeAll(plan, adopted, currentHops(known));
     await this.revisions.clear();
+  }
+
+  /** @throws Failure if, in time, not every proxy there is says what it runs: it would not when it runs the new either */
+  private async canAsk(hops: readonly ExpectedHop[]): Promise<void> {
+    const deadlineMs = performance.now() + this.options.timeoutMs;
+    for (;;) {
+      const proxies = (await this.proxies.statuses(hops)).filter(({ state }) => state === "unknown");
+      if (proxies.length === 0) return;
+      if (performance.now() >= deadlineMs) {
+        throw new Failure(
+          `Not every proxy says what it runs:\n${indented(proxies.map(shortcoming))}\nNothing was changed.`,
+          {
+            fix: "hopgate doctor says more.",
+          },
+        );
+      }
+      await this.pause();
+    }
   }
 
   /** Asks whether all could be removed that will be. @throws ApiError if not: nothing is to be begun that cannot be ended */
@@ -198,7 +217,7 @@ export class Rollout {
       const missing = shortcomings(hops, proxies);
       if (missing.length === 0) return proxies;
       if (performance.now() >= deadlineMs) {
-        throw new Failure(`Not every proxy runs what was deployed:\n${missing.map((line) => `  ${line}`).join("\n")}`, {
+        throw new Failure(`Not every proxy runs what was deployed:\n${indented(missing)}`, {
           fix: "hopgate doctor says more.",
         });
       }
@@ -264,8 +283,14 @@ export function shortcomings(hops: readonly ExpectedHop[], proxies: readonly Pro
   const empty = hops.filter(({ hop }) => !proxies.some((proxy) => proxy.hop === hop));
   return [
     ...empty.map(({ hop, namespace }) => `${hop}: no Pod in ${namespace} has its labels`),
-    ...proxies
-      .filter(({ state }) => state !== "loaded")
-      .map(({ hop, namespace, pod, state, reason }) => `${hop}: ${namespace}/${pod} is ${state}: ${reason}`),
+    ...proxies.filter(({ state }) => state !== "loaded").map(shortcoming),
   ];
+}
+
+function shortcoming({ hop, namespace, pod, state, reason }: ProxyStatus): string {
+  return `${hop}: ${namespace}/${pod} is ${state}: ${reason}`;
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  ${line}`).join("\n");
 }

@@ -5,6 +5,8 @@ import type { Proxies } from "./proxies.js";
 const QUIET_MS = 400;
 /** If nothing has come by then, there was nothing that the proxies had to be told. */
 const NOTHING_NEW_MS = 2000;
+/** A mesh in which others change something all the time is never quiet. */
+const MOST_MS = 10_000;
 
 /**
  * Looks how much each proxy has had from istiod. What is returned waits until each has had more, and then nothing more for a
@@ -28,7 +30,9 @@ export async function beginSettling(
       if ([...now].some(([pod, size]) => size !== last.get(pod))) quietSinceMs = nowMs;
       last = now;
       const isNewEverywhere = [...initial].every(([pod, size]) => now.get(pod) !== size);
-      if (nowMs - quietSinceMs >= QUIET_MS && (isNewEverywhere || nowMs - startMs >= NOTHING_NEW_MS)) return;
+      const tookMs = nowMs - startMs;
+      if (nowMs - quietSinceMs >= QUIET_MS && (isNewEverywhere || tookMs >= NOTHING_NEW_MS)) return;
+      if (tookMs >= MOST_MS) return;
     }
   };
 }

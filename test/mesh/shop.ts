@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+
 import { expect } from "vitest";
 
 import { createCertificateAuthority } from "../../shim/local/ca.js";
@@ -115,11 +117,11 @@ export class Shop {
   }
 
   /** Another cluster that is the same, with the same deployer. Returns its kubeconfig too. */
-  async another(name: string): Promise<{ readonly mesh: Mesh; readonly waypoint: Proxy; readonly kubeconfig: string }> {
+  async another(name: string): Promise<{ readonly mesh: Mesh; readonly kubeconfig: string }> {
     const mesh = await this.box.startMesh(name);
-    const { waypoint } = await Shop.furnish(mesh, this.echo, this.identity);
+    await Shop.furnish(mesh, this.echo, this.identity);
     await this.grant(mesh);
-    return { mesh, waypoint, kubeconfig: await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER }) };
+    return { mesh, kubeconfig: await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER }) };
   }
 
   /** Starts a gateway of the Gateway API, with the certificate for it. */
@@ -163,6 +165,16 @@ export class Shop {
     const { stdout, stderr } = await this.work.run("push", reference, "--module", file, "--plain-http");
     expect(stderr).toContain("read back");
     return stdout.trim();
+  }
+
+  /** The contexts of several kubeconfigs in one. Returns its path. */
+  async mergedKubeconfig(paths: readonly string[]): Promise<string> {
+    const all = await Promise.all(
+      paths.map(async (path) => JSON.parse(await readFile(path, "utf8")) as Record<string, unknown[]>),
+    );
+    const of = (key: string): unknown[] => all.flatMap((config) => config[key] ?? []);
+    const merged = { ...all[0], clusters: of("clusters"), users: of("users"), contexts: of("contexts") };
+    return this.work.write("kubeconfig", JSON.stringify(merged));
   }
 
   /** A command on the cluster, as the deployer. */
