@@ -206,7 +206,13 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       const roles = await shop.roles();
       expect(change(roles)).not.toBe(roles);
       await shop.mesh.cluster.apply(change(roles));
-      const ran = await shop.deploy("-c", file, "--timeout", "3");
+      // Told that a right is missing before anything else; what comes behind that has to hold too.
+      const told = await shop.deploy("-c", file);
+      expect({ code: told.code, stderr: told.stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringContaining("HG0307") as string,
+      });
+      const ran = await shop.deploy("-c", file, "--timeout", "3", "--skip-checks", "HG0307");
       await shop.mesh.cluster.apply(roles);
       return ran;
     }

@@ -7,7 +7,7 @@ import { inOrder, type MeshResources } from "./resources.js";
 import { revisionNamespace, revisionNames } from "./revision-names.js";
 
 /**
- * The least that `deploy`, `status`, `rollback` and `uninstall` need: a Role for each namespace, bound to a group named after the
+ * The least that `deploy`, `status`, `rollback`, `uninstall` and `doctor` need: a Role for each namespace, bound to a group named after the
  * mesh. Nothing for the whole cluster, and of the Secrets only those of the revisions.
  */
 export function roles(mesh: Mesh, resources: MeshResources): readonly Resource[] {
