@@ -201,7 +201,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
   });
 
   describe("one who may not", () => {
-    /** The role as it should be, without what `change` takes. */
+    /** Under the role as it should be, without what `change` takes; without the check that sees it before. */
     async function withRoles(change: (roles: string) => string, file = "more.yaml"): Promise<Ran> {
       const roles = await shop.roles();
       expect(change(roles)).not.toBe(roles);
@@ -224,6 +224,18 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       expect(code).toBe(1);
       expect(stderr).toContain('User "nobody" cannot');
       expect(stderr).toContain("hopgate render --rbac prints the role that is needed.");
+      await expectUnharmed(before);
+    });
+
+    it("do all of it changes nothing, and is told what is missing", async () => {
+      const before = await shop.snapshot();
+      const roles = await shop.roles();
+      await shop.mesh.cluster.apply(roles.replaceAll("- pods/proxy\n", "- pods/log\n"));
+      const { code, stderr } = await shop.deploy("-c", "more.yaml");
+      await shop.mesh.cluster.apply(roles);
+      expect(code).toBe(1);
+      expect(stderr).toContain("get pods/proxy");
+      expect(stderr).toContain("Nothing was changed: HG0307.");
       await expectUnharmed(before);
     });
 
@@ -255,6 +267,9 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
   });
 
   describe("a proxy that does not run the filter", () => {
+    /** Leaves the check out that sees it before. */
+    const NO_PODS = ["--skip-checks", "HG0414"];
+
     it("for it has hung: is unknown, and nothing is changed", async () => {
       const before = await shop.snapshot();
       shop.waypoint.part.pause();
@@ -272,7 +287,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
     it("for there is none: the deployment is undone", async () => {
       const before = await shop.snapshot();
       await shop.work.write("nowhere.yaml", SHOP.replace("istio: ingressgateway", "istio: nowhere"));
-      const { code, stderr } = await shop.deploy("-c", "nowhere.yaml", "--timeout", "3");
+      const { code, stderr } = await shop.deploy("-c", "nowhere.yaml", "--timeout", "3", ...NO_PODS);
       expect(code).toBe(1);
       expect(stderr).toContain("ingress: no Pod in istio-ingress has its labels");
       await expectUnharmed(before);
@@ -280,7 +295,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
 
     it("with --no-wait: it stays, but there is no 0", async () => {
       await shop.work.write("nowhere.yaml", SHOP.replace("istio: ingressgateway", "istio: nowhere"));
-      const { code } = await shop.deploy("-c", "nowhere.yaml", "--no-wait");
+      const { code } = await shop.deploy("-c", "nowhere.yaml", "--no-wait", ...NO_PODS);
       expect(code).toBe(1);
       expect((await shop.hopgate("status")).code).toBe(1);
       expect(await shop.deploy()).toMatchObject({ code: 0 });

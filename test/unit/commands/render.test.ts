@@ -32,7 +32,7 @@ describe.skipIf(!isFilterBuilt)("hopgate render (needs build/hopgate.wasm)", () 
 
   it("says what cannot be seen in the resources, on stderr", async () => {
     const { stderr } = await hopgate("render", "-c", file, "--image", IMAGE);
-    expect(stderr).toMatch(/note: kb: rendered as ServiceEntry\. .*asked of the cluster/);
+    expect(stderr).toMatch(/note: kb: rendered as ServiceEntry\. GCPBackend is of managed Cloud Service Mesh/);
     expect(stderr).toContain("hopgate render --gcloud");
   });
 
