@@ -268,7 +268,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
 
   describe("a proxy that does not run the filter", () => {
     /** Leaves the check out that sees it before. */
-    const NO_PODS = ["--skip-checks", "HG0414"];
+    const NO_PODS = ["--skip-checks", "HG0409"];
 
     it("for it has hung: is unknown, and nothing is changed", async () => {
       const before = await shop.snapshot();
