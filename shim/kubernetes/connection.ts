@@ -6,6 +6,7 @@ import { join } from "node:path";
 
 import { KubeConfig } from "@kubernetes/client-node";
 
+import { deadline } from "../deadline.js";
 import { errorCode, Failure, UsageError } from "../errors.js";
 
 /** Which cluster, as kubectl's flags say it. */
@@ -125,7 +126,7 @@ export class Connection {
         "content-length": Buffer.byteLength(body),
       }),
     };
-    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(timeoutMs)]);
+    const signal = deadline(this.signal, timeoutMs);
     return new Promise((resolve, reject) => {
       const request = https.request(url, { ...options, method, headers, signal }, (response) => {
         const chunks: Buffer[] = [];

@@ -1,3 +1,4 @@
+import { deadline } from "../deadline.js";
 import { errorCode, Failure } from "../errors.js";
 import { type ImageReference, isLoopback } from "../render/image.js";
 import { credentialsFor, type Credentials } from "./credentials.js";
@@ -109,7 +110,7 @@ export class Repository {
   }
 
   private async fetch(url: URL, init: RequestInit): Promise<Response> {
-    const signal = AbortSignal.any([this.options.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    const signal = deadline(this.options.signal, TIMEOUT_MS);
     try {
       return await fetch(url, { ...init, signal });
     } catch (cause) {
