@@ -77,7 +77,7 @@ describe.skipIf(programs === undefined)("an ingress gateway, chosen by selector,
       name: "ingress",
       namespace: NAMESPACE,
       labels: LABELS,
-      extraStatTags: ["hop", "backend", "result", "config"],
+      extraStatTags: ["hop", "backend", "result", "config", "module"],
     });
     const authority = await createCertificateAuthority();
     ca = authority.certificate;

@@ -78,7 +78,12 @@ describe.skipIf(programs === undefined)("a waypoint, chosen by targetRefs, that 
     });
     [ingress, waypoint] = await Promise.all([
       mesh.startProxy({ kind: "gateway", name: "ingress", namespace: "istio-ingress", labels: GATEWAY_LABELS }),
-      mesh.startProxy({ kind: "waypoint", name: "waypoint", namespace: NAMESPACE, extraStatTags: ["hop", "config"] }),
+      mesh.startProxy({
+        kind: "waypoint",
+        name: "waypoint",
+        namespace: NAMESPACE,
+        extraStatTags: ["hop", "config", "module"],
+      }),
     ]);
     identity = await identityOf(ingress);
     const image = await box.registry.push(wasmPath(), "hopgate", "test");
