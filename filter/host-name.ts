@@ -53,7 +53,7 @@ export class HostName {
       } else if (byte == Ascii.Dot) {
         isDotted = true;
       } else if (isHexadecimal(byte)) {
-        isDecimal = isDecimal && isDigit(byte);
+        if (!isDigit(byte)) isDecimal = false;
       } else {
         return false;
       }
