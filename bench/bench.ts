@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 
 import type { LocatedEnvoy } from "../shim/envoy/locate.js";
-import { Failure } from "../shim/errors.js";
+import { Failure, UsageError } from "../shim/errors.js";
 import { packagePath, packageVersion, wasmPath } from "../shim/package-root.js";
 import type { Env } from "../shim/envoy/install.js";
 import type { Generator } from "./generator.js";
@@ -215,6 +215,11 @@ async function chosenVariants(run: BenchRun, rust: RustPeer, { keys }: Surroundi
   });
   const { only } = run;
   if (only === undefined) return variants;
+  const known = variants.map(({ id }) => id);
+  // Of a Rust peer that cannot be built the report says why.
+  const unknown = [...only].filter((id) => !known.includes(id) && !id.startsWith("rust-"));
+  if (unknown.length > 0)
+    throw new UsageError(`--variants: there is no ${unknown.join(", ")}`, `write some of ${known.join(", ")}`);
   const kept = variants.filter(({ id }) => only.has(id));
   const bases = new Set(kept.map(({ base }) => base));
   return variants.filter(({ id }) => only.has(id) || bases.has(id) || id === "none");

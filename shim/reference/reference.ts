@@ -5,7 +5,7 @@ import { configurationReference } from "./configuration.js";
 import { errorReference } from "./errors.js";
 
 /** The commands in the order of `hopgate --help`. */
-const COMMANDS = [
+export const COMMANDS = [
   "up",
   "envoy which",
   "envoy install",

@@ -41,6 +41,12 @@ async function report(...args: readonly string[]): Promise<Report> {
 }
 
 describe.skipIf(envoyPath === "" || process.platform !== "linux")("hopgate bench", { timeout: 240_000 }, () => {
+  it("refuses the name of a variant that there is none of, and says which there are", async () => {
+    const { code, stdout, stderr } = await hopgateBench("--variants", "hopgate-rout,none");
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/--variants: there is no hopgate-rout; write some of none, .*hopgate-route,/);
+  });
+
   it("measures every part", async () => {
     const variants = "hopgate-route,hopgate-inject,hopgate-inject-1000,gcp-authn";
     const { cpu, latency, memory, reload, burst, generator } = await report("--variants", variants);

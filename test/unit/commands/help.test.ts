@@ -1,24 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { COMMANDS } from "../../../shim/reference/reference.js";
 import { hopgate } from "./support.js";
 
-describe.each([
-  "up",
-  "init",
-  "check",
-  "explain",
-  "trace",
-  "bench",
-  "render",
-  "build",
-  "push",
-  "diff",
-  "deploy",
-  "status",
-  "rollback",
-  "uninstall",
-  "doctor",
-  "completion",
-])("the help of %s", (command) => {
+describe.each(COMMANDS.filter((command) => !command.startsWith("envoy ")))("the help of %s", (command) => {
   it("has examples, of options that exist", async () => {
     const { code, stdout } = await hopgate(command, "--help");
     expect(code).toBe(0);
