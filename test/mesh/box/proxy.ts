@@ -85,7 +85,7 @@ export class Proxy {
       bootstrapTemplate(await readFile(binaries.bootstrapTemplatePath, "utf8"), address),
     );
     // Where Envoy's configuration goes, what pilot-agent reads of the Pod, modules, and its certificate.
-    for (const name of ["etc/istio/proxy", "etc/istio/pod", "var-lib/istio/data", "identity"]) {
+    for (const name of [CONFIG_FOLDER, "etc/istio/pod", "var-lib/istio/data", "identity"]) {
       await mkdir(files.path(join(folder, name)), { recursive: true });
     }
     const part = agent({ cluster, istiod, outside, envoyPath, options, address, folder, adminPort, agentPort });
@@ -135,6 +135,9 @@ interface AgentInput {
   readonly agentPort: number;
 }
 
+/** Where pilot-agent keeps Envoy's bootstrap and the socket of its xDS proxy, from its working directory. */
+const CONFIG_FOLDER = "etc/istio/proxy";
+
 /** Files that a Pod has for itself are mounted over those of the machine, for this process alone. */
 const MOUNT_AND_RUN = [
   'mount --bind "$1" /var/lib',
@@ -182,7 +185,8 @@ function agent(input: AgentInput): Part {
     PROXY_CONFIG: JSON.stringify({
       discoveryAddress: istiod.discoveryAddress,
       binaryPath: envoyPath,
-      configPath: path("etc/istio/proxy"),
+      // Relative, as Istio's own: a socket lies in it, whose path may have 107 bytes (unix(7)).
+      configPath: CONFIG_FOLDER,
       proxyAdminPort: adminPort,
       statusPort: agentPort,
       // Two, so that what workers share is shared as in production.
