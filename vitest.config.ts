@@ -3,12 +3,15 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 /**
- * Four projects: `unit` runs without binaries, `envoy` with a real one (`npm test` runs these two), `tree` looks at the
- * sources themselves (a part of `npm run check`), and `mesh` runs with a real Istio (`npm run test:mesh`).
+ * Five projects: `unit` runs without binaries, `envoy` with a real one (`npm test` runs these two), `tree` looks at the
+ * sources themselves (a part of `npm run check`), and `mesh` and `mesh-load` run with a real Istio (`npm run test:mesh`).
  */
 
 /** Where to write what was counted, one JSON file for each run of vitest; CI adds them up. */
 const reports = process.env["HOPGATE_TEST_REPORTS"];
+
+/** Sends requests all the time, and so runs beside nothing else. */
+const LOAD = ["test/mesh/deploy-load.test.ts"];
 
 export default defineConfig({
   test: {
@@ -43,13 +46,24 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Two files at a time: each has a box of its own, whose commands wait more than they compute.
         test: {
           name: "mesh",
           include: ["test/mesh/**/*.test.ts"],
-          fileParallelism: false,
+          exclude: LOAD,
+          maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 180_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "mesh-load",
+          include: LOAD,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

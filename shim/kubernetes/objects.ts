@@ -28,7 +28,7 @@ export interface ApiCause {
 export type LiveResource = Resource;
 
 /** At most so many requests at a time. */
-const CONCURRENCY = 8;
+const CONCURRENCY = 16;
 
 /** The resources of one cluster, read and written one by one. */
 export class Objects {
