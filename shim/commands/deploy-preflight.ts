@@ -20,6 +20,7 @@ export async function refuseBadGround(
 ): Promise<void> {
   const results = [
     ...examine(FILE_CHECKS, target.mesh),
+    ...target.imageResults,
     ...(await examineBefore(cluster, { api, rendered: target.rendered, hops: target.hops })),
   ].filter(({ code }) => !skipChecks.includes(code));
   const text = drawFindings(results, io);

@@ -1,15 +1,16 @@
 import type { Mesh } from "../config/model.js";
 import { loadMesh } from "../config/load.js";
+import type { Result } from "../doctor/check.js";
 import { Failure } from "../errors.js";
 import { reportedLabels } from "../explain/filter.js";
 import type { Target } from "../kubernetes/rollout.js";
 import { stampOf } from "../module/stamp.js";
-import { pullModule } from "../oci/push.js";
 import type { ExpectedHop } from "../plan/revision.js";
 import { pinnedText } from "../render/image.js";
 import { podLabels } from "../render/istio/destination-rule.js";
 import { inOrder, meshResources, type MeshResources } from "../render/istio/resources.js";
 import { pluginConfigFor } from "../render/plugin-config-for.js";
+import { examineImage } from "./doctor-observe.js";
 import { imageOf, type MeshOptions } from "./mesh-options.js";
 import { askFilter } from "./preflight.js";
 import type { Io } from "../output/io.js";
@@ -22,6 +23,8 @@ export interface TargetOptions extends MeshOptions {
 export interface MeshTarget extends Target {
   readonly mesh: Mesh;
   readonly rendered: MeshResources;
+  /** What the checks of its image came to: none is an error that cannot be left out. */
+  readonly imageResults: readonly Result[];
 }
 
 /**
@@ -31,17 +34,20 @@ export interface MeshTarget extends Target {
 export async function loadTarget(options: TargetOptions, io: Io, signal: AbortSignal): Promise<MeshTarget> {
   const mesh = await loadMesh(options.config);
   const image = imageOf(mesh, options);
-  const module = await pullModule(image, { env: io.env, signal, plainHttp: options.plainHttp === true });
-  if (stampOf(module) === undefined) {
-    const fix = "Push one that hopgate build made: hopgate push.";
-    throw new Failure(`${pinnedText(image)} holds a module that hopgate did not build, or that was changed since.`, {
-      fix,
-    });
-  }
+  const { results: imageResults, module } = await examineImage(mesh, image, options.plainHttp === true, io, signal);
+  if (module === undefined || stampOf(module) === undefined) throw unusable(imageResults);
   await askFilter(mesh, options.config, module);
   const rendered = meshResources(mesh, { image, api: options.api });
   const hops = await expectedHops(mesh, module);
-  return { mesh, rendered, image: pinnedText(image), hops, resources: inOrder(rendered) };
+  return { mesh, rendered, image: pinnedText(image), hops, resources: inOrder(rendered), imageResults };
+}
+
+/** What keeps an image from being used, by the codes of `doctor`. */
+function unusable(results: readonly Result[]): Failure {
+  const failed = results.filter(({ state, level }) => state === "failed" && level === "error");
+  const lines = failed.flatMap(({ code, findings }) => findings.map(({ about, reason }) => `${code} ${about}: ${reason}`));
+  const fixes = new Set(failed.flatMap(({ findings }) => findings.map(({ fix }) => fix)));
+  return new Failure(`The filter cannot be had:\n${lines.join("\n")}`, { fix: [...fixes].join("\n") });
 }
 
 /** What proxies report when they run the mesh's configurations in this module. @throws Failure if it is none that reports */

@@ -11,7 +11,7 @@ import { Cluster } from "../kubernetes/cluster.js";
 import type { Plan } from "../kubernetes/survey.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
-import { type ImageReference, parseImage, type PinnedImage } from "../render/image.js";
+import { type ImageReference, NO_IMAGE, parseImage, type PinnedImage } from "../render/image.js";
 import { meshResources } from "../render/istio/resources.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { expectedHops, type TargetOptions } from "./deploy-target.js";
@@ -76,14 +76,6 @@ async function image(
   const reference = parseImage(text);
   return { reference, ...(await examineImage(mesh, reference, options.plainHttp === true, io, signal)) };
 }
-
-/** What stands for an image whose digest is not known: only the plugins' names and kinds matter then. */
-const NO_IMAGE: PinnedImage = {
-  registry: "registry.invalid",
-  repository: "hopgate",
-  tag: undefined,
-  digest: `sha256:${"0".repeat(64)}`,
-};
 
 function pinned(reference: ImageReference | undefined): PinnedImage {
   const digest = reference?.digest;

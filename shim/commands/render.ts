@@ -5,11 +5,13 @@ import type { Mesh } from "../config/model.js";
 import { errorCode, Failure } from "../errors.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
+import { NO_IMAGE } from "../render/image.js";
+import { commentOn, isPartOfAnothers, SERVER_SIDE } from "../render/istio/another.js";
 import { isCloudRun } from "../render/istio/backends.js";
 import { googleCloudScript } from "../render/istio/google-cloud.js";
 import { kustomization } from "../render/istio/kustomize.js";
 import { roles } from "../render/istio/rbac.js";
-import type { Resource } from "../render/istio/resource.js";
+import { type Resource, titleOf } from "../render/istio/resource.js";
 import { inOrder, meshResources, type MeshResources } from "../render/istio/resources.js";
 import { yamlText } from "../render/yaml.js";
 import { imageOf, type MeshOptions } from "./mesh-options.js";
@@ -32,18 +34,22 @@ export async function render(options: RenderCommandOptions, io: Io): Promise<num
     io.stdout.write(googleCloudScript(mesh));
     return 0;
   }
-  const resources = meshResources(mesh, { image: imageOf(mesh, options), api: options.api });
-  if (options.rbac === true) print(roles(mesh, resources), options, io);
-  else {
-    if (options.kustomize === undefined) print(inOrder(resources), options, io);
-    else writeKustomization(mesh, resources, options.kustomize, io);
-    for (const note of notes(mesh)) io.stderr.write(`${colours(io, io.stderr)("yellow", "note:")} ${note}\n`);
+  if (options.rbac === true) {
+    // Whoever gives rights has no image yet, and none is in them.
+    print(roles(mesh, meshResources(mesh, { image: NO_IMAGE, api: options.api })), options, io);
+    return 0;
   }
+  const resources = meshResources(mesh, { image: imageOf(mesh, options), api: options.api });
+  if (options.kustomize === undefined) print(inOrder(resources), options, io);
+  else writeKustomization(mesh, resources, options.kustomize, io);
+  for (const note of notes(mesh, inOrder(resources)))
+    io.stderr.write(`${colours(io, io.stderr)("yellow", "note:")} ${note}\n`);
   return 0;
 }
 
 function print(resources: readonly Resource[], { output }: RenderCommandOptions, io: Io): void {
-  if (output === "yaml") io.stdout.write(yamlText(resources));
+  if (output === "yaml")
+    io.stdout.write(yamlText(resources, commentOn));
   else io.stdout.write(`${JSON.stringify({ apiVersion: "v1", kind: "List", items: resources }, null, 2)}\n`);
 }
 
@@ -61,10 +67,16 @@ function writeKustomization(mesh: Mesh, resources: MeshResources, folder: string
 }
 
 /** What a reader of the resources should know, and cannot see in them. */
-function notes(mesh: Mesh): readonly string[] {
+function notes(mesh: Mesh, resources: readonly Resource[]): readonly string[] {
   const cloudRun = [...mesh.backends.values()].filter(isCloudRun);
   const ownBackend = cloudRun.filter(({ via }) => via === "gcpBackend").map(({ name }) => name);
+  const parts = resources.filter(isPartOfAnothers).map(titleOf);
   return [
+    ...(parts.length === 0
+      ? []
+      : [
+          `${parts.join(", ")}: only a part, of what may be there already. ${SERVER_SIDE} keeps the rest; without --server-side it would be lost.`,
+        ]),
     ...(ownBackend.length === 0
       ? []
       : [

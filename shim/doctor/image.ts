@@ -116,8 +116,9 @@ export const IMAGE_CHECKS: readonly Check<ImageSeen>[] = [
     level: "warning",
     title: "the registry speaks HTTPS",
     why: "Proxies take an image over plain HTTP only from registries that their WASM_INSECURE_REGISTRIES names.",
-    find: ({ reference, plainHttp }) =>
-      plainHttp && !isLoopback(reference.registry)
+    find: ({ reference, plainHttp, answer }) => {
+      if (!plainHttp && answer.kind === "unreachable") return [{ about: reference.registry, unknown: NOT_PULLED }];
+      return plainHttp && !isLoopback(reference.registry)
         ? [
             {
               about: reference.registry,
@@ -125,7 +126,8 @@ export const IMAGE_CHECKS: readonly Check<ImageSeen>[] = [
               fix: "give the registry a certificate, or set WASM_INSECURE_REGISTRIES on the proxies",
             },
           ]
-        : [],
+        : [];
+    },
   },
 ];
 

@@ -91,8 +91,9 @@ export class Repository {
 
   private async send(method: string, target: string | URL, what: string, init: RequestInit = {}): Promise<Response> {
     const url = typeof target === "string" ? new URL(`${this.base}${target}`) : target;
-    // An upload may go elsewhere; what this registry knows us by does not go with it.
-    const isHere = url.host === this.image.registry || url.origin === new URL(this.base).origin;
+    // An upload may go elsewhere; what this registry knows us by does not go with it. The scheme counts: a registry behind a
+    // proxy that ends TLS may well name itself with http.
+    const isHere = url.origin === new URL(this.base).origin;
     const attempt = (): Promise<Response> =>
       this.fetch(url, {
         ...init,

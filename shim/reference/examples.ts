@@ -1,5 +1,6 @@
 import { parseMesh } from "../config/parse.js";
 import { parsePinnedImage } from "../render/image.js";
+import { commentOn } from "../render/istio/another.js";
 import { inOrder, meshResources } from "../render/istio/resources.js";
 import { yamlText } from "../render/yaml.js";
 
@@ -10,5 +11,5 @@ export const RENDERED_EXAMPLES = ["ingress-gateway", "waypoint"] as const;
 export function renderedExample(text: string, fileName: string): string {
   const mesh = parseMesh(text, fileName);
   const resources = meshResources(mesh, { image: parsePinnedImage(mesh.image ?? ""), api: "wasmplugin" });
-  return `# Generated from hopgate.yaml by \`npm run generate\`. Put your image in both.\n${yamlText(inOrder(resources))}`;
+  return `# Generated from hopgate.yaml by \`npm run generate\`. Put your image in both.\n${yamlText(inOrder(resources), commentOn)}`;
 }

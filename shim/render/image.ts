@@ -14,7 +14,7 @@ const REFERENCE =
   /^(?:oci:\/\/)?(?<registry>[^/@]+)\/(?<repository>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)(?::(?<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$/;
 const REGISTRY = /^(?:localhost|[A-Za-z0-9.-]+\.[A-Za-z0-9.-]+|[A-Za-z0-9.-]+(?=:)|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$/;
 
-/** Reads `REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]`. @throws UsageError if it is none. */
+/** Reads `REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]`. @throws UsageError if it is none */
 export function parseImage(text: string): ImageReference {
   const { registry = "", repository = "", tag, digest } = REFERENCE.exec(text)?.groups ?? {};
   if (REGISTRY.test(registry)) return { registry, repository, tag, digest };
@@ -26,6 +26,14 @@ export function parseImage(text: string): ImageReference {
 
 /** An image that cannot change. */
 export type PinnedImage = ImageReference & { readonly digest: string };
+
+/** What stands for an image that is not known, where only the plugins' names and kinds matter. */
+export const NO_IMAGE: PinnedImage = {
+  registry: "registry.invalid",
+  repository: "hopgate",
+  tag: undefined,
+  digest: `sha256:${"0".repeat(64)}`,
+};
 
 /**
  * Reads a reference that has a digest. @throws UsageError without: a proxy that starts tomorrow would run something else

@@ -1,5 +1,6 @@
 import type { Mesh } from "../../config/model.js";
 import { yamlText } from "../yaml.js";
+import { commentOn, isPartOfAnothers } from "./another.js";
 import type { Resource } from "./resource.js";
 import type { MeshResources } from "./resources.js";
 
@@ -30,6 +31,16 @@ function directory(path: string, bases: readonly string[], resources: readonly R
   };
   return [
     { path: `${path}/kustomization.yaml`, content: yamlText([file]) },
-    { path: `${path}/resources.yaml`, content: yamlText(resources) },
+    {
+      path: `${path}/resources.yaml`,
+      content: yamlText(resources.map(keptByArgo), commentOn),
+    },
   ];
+}
+
+/** Argo CD replaces and prunes what it is given, unless the resource says otherwise (its Sync Options). */
+function keptByArgo(resource: Resource): Resource {
+  if (!isPartOfAnothers(resource)) return resource;
+  const annotations = { "argocd.argoproj.io/sync-options": "ServerSideApply=true,Prune=false,Delete=false" };
+  return { ...resource, metadata: { ...resource.metadata, annotations } };
 }
