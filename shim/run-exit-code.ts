@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { ConfigError } from "./config/config-error.js";
 import { Failure, UsageError } from "./errors.js";
 import { colours } from "./output/colours.js";
+import { harmless } from "./output/text.js";
 import type { Io } from "./output/io.js";
 
 /** Says on stderr what went wrong. Returns the exit code for it. */
@@ -16,7 +17,7 @@ export function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number 
     return 2;
   }
   if (error instanceof UsageError || error instanceof Failure) {
-    io.stderr.write(`${mark} ${error.message}\n${error.fix === undefined ? "" : `${error.fix}\n`}`);
+    io.stderr.write(`${mark} ${harmless(error.message)}\n${error.fix === undefined ? "" : `${harmless(error.fix)}\n`}`);
     return error instanceof UsageError ? 2 : 1;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

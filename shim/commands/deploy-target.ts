@@ -8,8 +8,9 @@ import { stampOf } from "../module/stamp.js";
 import type { ExpectedHop } from "../plan/revision.js";
 import { pinnedText } from "../render/image.js";
 import { podLabels } from "../render/istio/destination-rule.js";
+import { pluginConfigOf } from "../render/istio/plugin.js";
+import { stageOf } from "../render/istio/resource.js";
 import { inOrder, meshResources, type MeshResources } from "../render/istio/resources.js";
-import { pluginConfigFor } from "../render/plugin-config-for.js";
 import { examineImage } from "./doctor-observe.js";
 import { imageOf, type MeshOptions } from "./mesh-options.js";
 import { askFilter } from "./preflight.js";
@@ -38,23 +39,31 @@ export async function loadTarget(options: TargetOptions, io: Io, signal: AbortSi
   if (module === undefined || stampOf(module) === undefined) throw unusable(imageResults);
   await askFilter(mesh, options.config, module);
   const rendered = meshResources(mesh, { image, api: options.api });
-  const hops = await expectedHops(mesh, module);
+  const hops = await expectedHops(mesh, rendered, module);
   return { mesh, rendered, image: pinnedText(image), hops, resources: inOrder(rendered), imageResults };
 }
 
 /** What keeps an image from being used, by the codes of `doctor`. */
 function unusable(results: readonly Result[]): Failure {
   const failed = results.filter(({ state, level }) => state === "failed" && level === "error");
-  const lines = failed.flatMap(({ code, findings }) => findings.map(({ about, reason }) => `${code} ${about}: ${reason}`));
+  const lines = failed.flatMap(({ code, findings }) =>
+    findings.map(({ about, reason }) => `${code} ${about}: ${reason}`),
+  );
   const fixes = new Set(failed.flatMap(({ findings }) => findings.map(({ fix }) => fix)));
   return new Failure(`The filter cannot be had:\n${lines.join("\n")}`, { fix: [...fixes].join("\n") });
 }
 
 /** What proxies report when they run the mesh's configurations in this module. @throws Failure if it is none that reports */
-export async function expectedHops(mesh: Mesh, module: Uint8Array): Promise<readonly ExpectedHop[]> {
+export async function expectedHops(
+  mesh: Mesh,
+  rendered: MeshResources,
+  module: Uint8Array,
+): Promise<readonly ExpectedHop[]> {
   const hops: ExpectedHop[] = [];
   for (const hop of mesh.hops.values()) {
-    const labels = await reportedLabels(module, pluginConfigFor(mesh, hop.name));
+    const plugin = rendered.hops.get(hop.name)?.find((resource) => stageOf(resource) === "plugin");
+    if (plugin === undefined) continue;
+    const labels = await reportedLabels(module, pluginConfigOf(plugin));
     hops.push({ hop: hop.name, kind: hop.kind, namespace: hop.namespace, podLabels: podLabels(hop), ...labels });
   }
   return hops;

@@ -1,9 +1,10 @@
 import { Failure, UsageError } from "../errors.js";
 import { Cluster } from "../kubernetes/cluster.js";
-import type { ClusterOptions } from "../kubernetes/connection.js";
+import { type ClusterOptions, Connection } from "../kubernetes/connection.js";
 import type { ProxyStatus } from "../kubernetes/proxies.js";
 import type { RolloutResult } from "../kubernetes/rollout.js";
 import { colours } from "../output/colours.js";
+import { harmless } from "../output/text.js";
 import type { Io } from "../output/io.js";
 import { type Change, isChange } from "../plan/comparison.js";
 import { titleOf } from "../render/istio/resource.js";
@@ -26,7 +27,7 @@ export interface DeployOptions extends TargetOptions, ClusterCommandOptions {
 /** What became of one cluster. */
 type Outcome =
   | { readonly context: string; readonly state: "deployed"; readonly result: RolloutResult }
-  | { readonly context: string; readonly state: "failed"; readonly error: Error }
+  | { readonly context: string; readonly state: "failed"; readonly error: unknown }
   | { readonly context: string; readonly state: "not begun" };
 
 /**
@@ -35,16 +36,10 @@ type Outcome =
  */
 export async function deploy(options: DeployOptions, io: Io, signal: AbortSignal): Promise<number> {
   checkCodes(options.skipChecks);
-  const target = await loadTarget(options, io, signal);
-  if (options.dryRun === "client") {
-    for (const resource of target.resources) io.stdout.write(`${titleOf(resource)} (client dry run)\n`);
-    return 0;
-  }
   const clusters = clustersOf(options);
-  if (options.dryRun === "server") {
-    for (const cluster of clusters) await dryRun(target, cluster, io, signal);
-    return 0;
-  }
+  if (options.dryRun !== "client") await answering(clusters, signal);
+  const target = await loadTarget(options, io, signal);
+  if (options.dryRun !== undefined) return dryRun(target, clusters, options, io, signal);
   const outcomes: Outcome[] = [];
   for (const cluster of clusters) {
     const context = cluster.context ?? "the current context";
@@ -54,7 +49,17 @@ export async function deploy(options: DeployOptions, io: Io, signal: AbortSignal
   print(target, outcomes, options, io);
   const failed = outcomes.find((outcome) => outcome.state === "failed");
   if (failed === undefined) return 0;
-  throw severalClusters(outcomes, failed.error);
+  if (failed.error instanceof Failure || failed.error instanceof UsageError)
+    throw severalClusters(outcomes, failed.error);
+  // Interrupted, or a defect of ours: which clusters have it has to be said all the same.
+  if (outcomes.length > 1) io.stderr.write(`${stateOfEach(outcomes)}\n`);
+  throw failed.error;
+}
+
+/** @throws Failure or UsageError if one of the clusters is not there: none is begun with then */
+async function answering(clusters: readonly ClusterOptions[], signal: AbortSignal): Promise<void> {
+  const connections = clusters.map((where) => Connection.open(where, signal));
+  await Promise.all(connections.map((connection) => connection.send({ method: "GET", path: "/version" })));
 }
 
 async function deployTo(
@@ -70,26 +75,53 @@ async function deployTo(
     const cluster = Cluster.open(target.mesh, where, signal);
     context = cluster.name;
     await refuseBadGround(cluster, target, options, io);
-    const notify = (line: string): void => void io.stderr.write(`${context}: ${line}\n`);
+    const notify = (line: string): void => void io.stderr.write(`${context}: ${harmless(line)}\n`);
     const rollout = cluster.rollout({ notify, signal, timeoutMs: wait ? timeout * 1000 : 0 });
     return { context, state: "deployed", result: await rollout.to(target) };
   } catch (error) {
-    if (signal.aborted || !(error instanceof Failure || error instanceof UsageError)) throw error;
     return { context, state: "failed", error };
   }
 }
 
-async function dryRun(target: MeshTarget, where: ClusterOptions, io: Io, signal: AbortSignal): Promise<void> {
-  const cluster = Cluster.open(target.mesh, where, signal);
-  const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
-  for (const change of await rollout.changes(target.resources)) {
-    io.stdout.write(`${titleOf(change.resource)} ${wordOf(change)} (server dry run)\n`);
-  }
+/** What would be done with each resource: by its name alone (client), or as the API server says (server). */
+async function dryRun(
+  target: MeshTarget,
+  clusters: readonly ClusterOptions[],
+  { dryRun: where, output }: DeployOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const all: { readonly context?: string; readonly resource: string; readonly would: Would }[] = [];
+  if (where === "client")
+    all.push(...target.resources.map((one) => ({ resource: titleOf(one), would: "apply" as const })));
+  else
+    for (const options of clusters) {
+      const cluster = Cluster.open(target.mesh, options, signal);
+      const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
+      for (const change of await rollout.changes(target.resources))
+        all.push({ context: cluster.name, resource: titleOf(change.resource), would: wouldOf(change) });
+      for (const resource of await rollout.removals(target.resources))
+        all.push({ context: cluster.name, resource: titleOf(resource), would: "remove" });
+    }
+  if (output === "json") io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, resources: all }, null, 2)}\n`);
+  else for (const { resource, would } of all) io.stdout.write(`${resource} ${WORDS[would]} (${where ?? ""} dry run)\n`);
+  return 0;
 }
 
-function wordOf(change: Change): string {
-  if (change.live === undefined) return "created";
-  return isChange(change) ? "configured" : "unchanged";
+type Would = "apply" | "create" | "change" | "keep" | "remove";
+
+/** As kubectl says it. */
+const WORDS: Readonly<Record<Would, string>> = {
+  apply: "applied",
+  create: "created",
+  change: "configured",
+  keep: "unchanged",
+  remove: "removed",
+};
+
+function wouldOf(change: Change): Would {
+  if (change.live === undefined) return "create";
+  return isChange(change) ? "change" : "keep";
 }
 
 function print(target: MeshTarget, outcomes: readonly Outcome[], { output }: DeployOptions, io: Io): void {
@@ -97,7 +129,7 @@ function print(target: MeshTarget, outcomes: readonly Outcome[], { output }: Dep
     const clusters = outcomes.map((outcome) => ({
       context: outcome.context,
       state: outcome.state,
-      ...(outcome.state === "failed" && { reason: outcome.error.message }),
+      ...(outcome.state === "failed" && { reason: messageOf(outcome.error) }),
       ...(outcome.state === "deployed" && {
         revision: outcome.result.revision,
         changed: outcome.result.isChanged,
@@ -135,12 +167,17 @@ export function proxyAsJson({ hop, namespace, pod, state, reason, report }: Prox
 }
 
 /** With several clusters: which has it, which was put back, and which was not begun. */
-function severalClusters(outcomes: readonly Outcome[], error: Error): Error {
+function severalClusters(outcomes: readonly Outcome[], error: Failure | UsageError): Error {
   if (outcomes.length === 1) return error;
-  const lines = outcomes.map(({ context, state }) => `  ${context}: ${state}`).join("\n");
-  const fix = error instanceof Failure || error instanceof UsageError ? error.fix : undefined;
-  return new Failure(`${error.message}\nOf ${String(outcomes.length)} clusters:\n${lines}`, {
-    cause: error,
-    ...(fix !== undefined && { fix }),
-  });
+  const { message, fix } = error;
+  return new Failure(`${message}\n${stateOfEach(outcomes)}`, { cause: error, ...(fix !== undefined && { fix }) });
+}
+
+function stateOfEach(outcomes: readonly Outcome[]): string {
+  const lines = outcomes.map(({ context, state }) => `  ${context}: ${state}`);
+  return [`Of ${String(outcomes.length)} clusters:`, ...lines].join("\n");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

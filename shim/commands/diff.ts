@@ -1,6 +1,7 @@
 import { Cluster } from "../kubernetes/cluster.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
+import { isChange } from "../plan/comparison.js";
 import { unifiedDiff } from "../plan/diff.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { loadTarget, type TargetOptions } from "./deploy-target.js";
@@ -14,10 +15,16 @@ export async function diff(options: DiffOptions, io: Io, signal: AbortSignal): P
   for (const where of clustersOf(options)) {
     const cluster = Cluster.open(target.mesh, where, signal);
     const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
-    const text = unifiedDiff(await rollout.changes(target.resources), await rollout.removals(target.resources));
+    const [changes, removed] = [await rollout.changes(target.resources), await rollout.removals(target.resources)];
+    const text = unifiedDiff(changes, removed);
     if (text === "") continue;
     isSame = false;
     io.stdout.write(coloured(text, io));
+    const created = changes.filter(({ live }) => live === undefined).length;
+    const changed = changes.filter(isChange).length - created;
+    io.stderr.write(
+      `${cluster.name}: ${String(created)} new, ${String(changed)} changed, ${String(removed.length)} removed\n`,
+    );
   }
   return isSame ? 0 : 1;
 }

@@ -12,7 +12,7 @@ import type { Plan } from "../kubernetes/survey.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { type ImageReference, NO_IMAGE, parseImage, type PinnedImage } from "../render/image.js";
-import { meshResources } from "../render/istio/resources.js";
+import { meshResources, type MeshResources } from "../render/istio/resources.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { expectedHops, type TargetOptions } from "./deploy-target.js";
 import { examineAnswer, type AnswerOptions } from "./doctor-answer.js";
@@ -39,10 +39,11 @@ export async function doctor(
   const mesh = await loadMesh(options.config);
   const { reference, results: imageResults, module } = await image(mesh, options, io, signal);
   if (module !== undefined) await askFilter(mesh, options.config, module);
+  const rendered = meshResources(mesh, { image: pinned(reference), api: options.api });
   const plan: Plan = {
     api: options.api,
-    rendered: meshResources(mesh, { image: pinned(reference), api: options.api }),
-    hops: module === undefined ? [] : await hopsIn(mesh, module),
+    rendered,
+    hops: module === undefined ? [] : await hopsIn(mesh, rendered, module),
   };
   const clusters = await examineClusters(mesh, plan, options, signal);
   const proxies = clusters.flatMap(({ seen }) =>
@@ -83,9 +84,9 @@ function pinned(reference: ImageReference | undefined): PinnedImage {
 }
 
 /** None of a module that does not report, which is a finding of its own. */
-async function hopsIn(mesh: Mesh, module: Uint8Array): Promise<Plan["hops"]> {
+async function hopsIn(mesh: Mesh, rendered: MeshResources, module: Uint8Array): Promise<Plan["hops"]> {
   try {
-    return await expectedHops(mesh, module);
+    return await expectedHops(mesh, rendered, module);
   } catch (error) {
     if (error instanceof Failure) return [];
     throw error;
@@ -132,26 +133,25 @@ function print(
 ): void {
   const paint = colours(io);
   const isAnswer = ({ code }: Result): boolean => code.startsWith("HG08");
+  // Whoever asks about an answer wants that first, and of the rest what is not well.
+  const isWanted = ({ state }: Result): boolean =>
+    answerLines === undefined || state === "failed" || state === "unknown";
   const parts = [
+    ...(answerLines ?? []),
+    // Of the answers that there can be, this one alone.
     drawResults(
-      shared.filter((result) => !isAnswer(result)),
+      shared.filter((result) => isAnswer(result) && result.state === "failed"),
+      io,
+    ),
+    drawResults(
+      shared.filter((result) => !isAnswer(result) && isWanted(result)),
       io,
     ),
     ...clusters.map(({ context, results }) => {
+      const text = drawResults(results.filter(isWanted), io);
       // One that is not named is the only one, and skipped.
-      const head = context === "" ? "" : `${paint("bold", `cluster ${context}`)}\n`;
-      return head + drawResults(results, io);
+      return context === "" || text === "" ? text : `${paint("bold", `cluster ${context}`)}\n${text}`;
     }),
-    // Of the answers that there can be, this one alone.
-    ...(answerLines ?? []),
-    ...(answerLines === undefined
-      ? []
-      : [
-          drawResults(
-            shared.filter((result) => isAnswer(result) && result.state === "failed"),
-            io,
-          ),
-        ]),
   ];
   io.stdout.write(`${parts.filter((part) => part !== "").join("\n")}\n`);
   const counts = countText(all);

@@ -63,17 +63,17 @@ wasm32-wasip1. How to read the figures: bench/README.md.`;
 
 export const RENDER_EXAMPLES = `
 Examples:
-  $ hopgate render | kubectl diff --server-side --field-manager=hopgate -f -
+  $ hopgate render | kubectl diff --server-side --field-manager=hopgate-NAME -f -
                                                      what would change, without hopgate's help
   $ hopgate render --kustomize deploy                deploy/base, deploy/overlays/gateway and deploy/overlays/waypoint
-  $ kubectl apply --server-side --field-manager=hopgate -k deploy/overlays/gateway
+  $ kubectl apply --server-side --field-manager=hopgate-NAME -k deploy/overlays/gateway
                                                      one overlay after the other: each has the base in it
   $ hopgate render --rbac | kubectl apply -f -       the role for whoever runs hopgate deploy
   $ hopgate render --gcloud                          service accounts, invoker bindings and ingress settings, to be read
   $ hopgate render -o json | jq -r '.items[] | .kind + " " + .metadata.name'
 
 The same file gives the same bytes. Nothing is sent anywhere. Gateways of the Gateway API and waypoints may be there already, with more
-in them than is printed here: --server-side keeps that. Never delete by these files (kubectl delete, pruning): hopgate uninstall, after a
+in them than is printed here: --server-side keeps that. NAME is the name of the mesh. Never delete by these files (kubectl delete, pruning): hopgate uninstall, after a
 hopgate deploy, takes out only what is hopgate's. The group in the RoleBindings is yours to replace.`;
 
 export const BUILD_EXAMPLES = `

@@ -18,7 +18,7 @@ export interface PushOptions {
 
 /** Pushes the module as an image, and prints the reference that cannot change. */
 export async function push(reference: string, options: PushOptions, io: Io, signal: AbortSignal): Promise<number> {
-  const target = parseImage(reference);
+  const target = parseImage(reference, "write REGISTRY/REPOSITORY or REGISTRY/REPOSITORY:TAG");
   if (target.digest !== undefined) {
     throw new UsageError(
       "the digest of what is pushed is not yours to choose",

@@ -6,7 +6,7 @@ import { errorCode, Failure } from "../errors.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { NO_IMAGE } from "../render/image.js";
-import { commentOn, isPartOfAnothers, SERVER_SIDE } from "../render/istio/another.js";
+import { commentOn, isPartOfAnothers, serverSide } from "../render/istio/another.js";
 import { isCloudRun } from "../render/istio/backends.js";
 import { googleCloudScript } from "../render/istio/google-cloud.js";
 import { kustomization } from "../render/istio/kustomize.js";
@@ -36,20 +36,19 @@ export async function render(options: RenderCommandOptions, io: Io): Promise<num
   }
   if (options.rbac === true) {
     // Whoever gives rights has no image yet, and none is in them.
-    print(roles(mesh, meshResources(mesh, { image: NO_IMAGE, api: options.api })), options, io);
+    print(mesh, roles(mesh, meshResources(mesh, { image: NO_IMAGE, api: options.api })), options, io);
     return 0;
   }
   const resources = meshResources(mesh, { image: imageOf(mesh, options), api: options.api });
-  if (options.kustomize === undefined) print(inOrder(resources), options, io);
+  if (options.kustomize === undefined) print(mesh, inOrder(resources), options, io);
   else writeKustomization(mesh, resources, options.kustomize, io);
   for (const note of notes(mesh, inOrder(resources)))
     io.stderr.write(`${colours(io, io.stderr)("yellow", "note:")} ${note}\n`);
   return 0;
 }
 
-function print(resources: readonly Resource[], { output }: RenderCommandOptions, io: Io): void {
-  if (output === "yaml")
-    io.stdout.write(yamlText(resources, commentOn));
+function print(mesh: Mesh, resources: readonly Resource[], { output }: RenderCommandOptions, io: Io): void {
+  if (output === "yaml") io.stdout.write(yamlText(resources, commentOn(mesh)));
   else io.stdout.write(`${JSON.stringify({ apiVersion: "v1", kind: "List", items: resources }, null, 2)}\n`);
 }
 
@@ -75,7 +74,7 @@ function notes(mesh: Mesh, resources: readonly Resource[]): readonly string[] {
     ...(parts.length === 0
       ? []
       : [
-          `${parts.join(", ")}: only a part, of what may be there already. ${SERVER_SIDE} keeps the rest; without --server-side it would be lost.`,
+          `${parts.join(", ")}: only a part, of what may be there already. ${serverSide(mesh)} keeps the rest; without --server-side it would be lost.`,
         ]),
     ...(ownBackend.length === 0
       ? []

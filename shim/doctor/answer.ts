@@ -191,7 +191,11 @@ function tokenFaults({ callerChecks, requestHeaders, nowMs }: AnswerSeen): reado
   const fix = "mend the token: hopgate explain shows what the validator demands";
   if (callerChecks.length === 0)
     return [
-      { reason: "the file checks nobody on this route, so another one is deployed", fix: "hopgate diff shows it" },
+      {
+        reason:
+          "the file checks nobody on this route: another file is deployed, or the service is bound to a waypoint that checks callers (istio.io/use-waypoint on it or on its namespace)",
+        fix: "hopgate diff shows the first; for the second, kubectl get services -A -L istio.io/use-waypoint, and name the waypoint as through: of the backend",
+      },
     ];
   const found = callerChecks.flatMap(({ hop, validator }) => {
     const token = tokenFor(validator, requestHeaders);

@@ -18,7 +18,41 @@ export const CALLER_CHECKS: readonly Check<ClusterSeen>[] = [
         .filter(({ config }) => config !== undefined && isOpenWaypoint(config))
         .flatMap(({ config, namespace }) => unguarded(seen, namespace, config?.hop ?? "")),
   },
+  {
+    code: "HG0602",
+    level: "error",
+    title: "no other ServiceEntry has a host that goes through a waypoint",
+    why: "Of two for one host Istio takes the older, and with it neither our AuthorizationPolicy nor our label: the waypoint is passed by, or adds its token for whoever asks.",
+    find: ({ resources, serviceEntries }) =>
+      whenRead("ServiceEntries", serviceEntries, (entries) => {
+        const ours = new Map(
+          resources
+            .filter((resource) => resource.kind === "ServiceEntry" && isBound(resource))
+            .flatMap((resource) => hostsOf(resource).map((host) => [host, titleOf(resource)])),
+        );
+        return entries
+          .filter((entry) => ![...ours.values()].includes(titleOf(entry)))
+          .flatMap((entry) =>
+            hostsOf(entry)
+              .filter((host) => ours.has(host))
+              .map((host) => ({
+                about: titleOf(entry),
+                reason: `it has the host ${host} too`,
+                fix: "remove the host from it: whoever needs it there gets to it through the waypoint",
+              })),
+          );
+      }),
+  },
 ];
+
+/** Goes through a waypoint. */
+function isBound({ metadata }: Resource): boolean {
+  return "istio.io/use-waypoint" in ((metadata["labels"] ?? {}) as object);
+}
+
+function hostsOf({ spec }: Resource): readonly string[] {
+  return (spec as { readonly hosts?: readonly string[] }).hosts ?? [];
+}
 
 /** Adds tokens, and checks no caller's. */
 function isOpenWaypoint({ match, validate, backends }: PluginConfig): boolean {

@@ -71,7 +71,7 @@ export const CLUSTER_CHECKS: readonly Check<ClusterSeen>[] = [
       whenRead("rights", missingRights, ({ user, rights }) =>
         [...rights].map(([namespace, missing]) => ({
           about: `namespace ${namespace}`,
-          reason: `${user === undefined ? "you" : `User ${JSON.stringify(user)}`} cannot ${missing.join(", ")}`,
+          reason: `${user === undefined ? "you" : `User ${JSON.stringify(user)}`} cannot ${missing.join("; ")}`,
           fix: "hopgate render --rbac prints the role that is needed.",
         })),
       ),

@@ -117,7 +117,8 @@ export const IMAGE_CHECKS: readonly Check<ImageSeen>[] = [
     title: "the registry speaks HTTPS",
     why: "Proxies take an image over plain HTTP only from registries that their WASM_INSECURE_REGISTRIES names.",
     find: ({ reference, plainHttp, answer }) => {
-      if (!plainHttp && answer.kind === "unreachable") return [{ about: reference.registry, unknown: NOT_PULLED }];
+      if (!plainHttp && !isLoopback(reference.registry) && answer.kind === "unreachable")
+        return [{ about: reference.registry, unknown: NOT_PULLED }];
       return plainHttp && !isLoopback(reference.registry)
         ? [
             {

@@ -53,6 +53,8 @@ export interface ClusterSeen {
   readonly plugins: ReadonlyMap<string, Read<readonly Resource[]>>;
   /** Every DestinationRule, by the namespaces of hops. */
   readonly destinationRules: ReadonlyMap<string, Read<readonly Resource[]>>;
+  /** Every ServiceEntry of the cluster, or, of whoever may not read all, of the namespaces of hops. */
+  readonly serviceEntries: Read<readonly Resource[]>;
   /** By hop. */
   readonly pods: ReadonlyMap<string, Read<readonly Pod[]>>;
   /** Those of backends, by `NAMESPACE/NAME`. undefined: it is not there. */
@@ -71,7 +73,7 @@ export interface ClusterSeen {
 export interface MissingRights {
   /** undefined: nothing is missing, or it is not known who asks. */
   readonly user: string | undefined;
-  /** By namespace, such as `patch wasmplugins`. */
+  /** By namespace, such as `get, patch wasmplugins.extensions.istio.io`. */
   readonly rights: ReadonlyMap<string, readonly string[]>;
 }
 

@@ -1,4 +1,5 @@
 import type { Mesh } from "../config/model.js";
+import { fieldManagerOf } from "../render/istio/labels.js";
 import { type ClusterOptions, Connection } from "./connection.js";
 import { Objects } from "./objects.js";
 import { Proxies } from "./proxies.js";
@@ -15,7 +16,7 @@ export class Cluster {
     readonly mesh: Mesh,
     readonly connection: Connection,
   ) {
-    this.objects = new Objects(connection);
+    this.objects = new Objects(connection, fieldManagerOf(mesh));
     this.proxies = new Proxies(connection, this.objects);
     this.revisions = new Revisions(mesh, this.objects);
   }

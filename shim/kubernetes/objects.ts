@@ -1,6 +1,5 @@
 import { Failure } from "../errors.js";
 import { apiPath } from "../render/istio/api-path.js";
-import { FIELD_MANAGER } from "../render/istio/labels.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { ApiRequest, ApiResponse, Connection } from "./connection.js";
 
@@ -32,7 +31,11 @@ const CONCURRENCY = 16;
 
 /** The resources of one cluster, read and written one by one. */
 export class Objects {
-  constructor(private readonly connection: Connection) {}
+  constructor(
+    private readonly connection: Connection,
+    /** The name under which fields are applied. */
+    private readonly fieldManager: string,
+  ) {}
 
   /** @throws ApiError if it is not allowed; undefined if there is none, or the cluster does not know its kind */
   async get(resource: Resource): Promise<LiveResource | undefined> {
@@ -49,7 +52,7 @@ export class Objects {
     const response = await this.connection.send({
       method: "PATCH",
       path: apiPath(resource),
-      query: { fieldManager: FIELD_MANAGER, fieldValidation: "Strict", ...(dryRun && { dryRun: "All" }) },
+      query: { fieldManager: this.fieldManager, fieldValidation: "Strict", ...(dryRun && { dryRun: "All" }) },
       contentType: "application/apply-patch+yaml",
       body: JSON.stringify(resource),
     });
@@ -78,13 +81,14 @@ export class Objects {
   /** Any other request. @throws ApiError unless the status is 2xx */
   async request<T>(request: ApiRequest, what: string): Promise<T> {
     const response = await this.connection.send(request);
-    if (response.status >= 200 && response.status < 300) return JSON.parse(response.body) as T;
-    throw errorOf(response, what);
+    if (response.status >= 200 && response.status < 300) return jsonOf<T>(response, what);
+    throw errorOf(response, what, this.fieldManager);
   }
 
   private expect(response: ApiResponse, verb: string, resource: Resource): LiveResource {
-    if (response.status >= 200 && response.status < 300) return JSON.parse(response.body) as LiveResource;
-    throw errorOf(response, `${verb} ${titleOf(resource)}`);
+    const what = `${verb} ${titleOf(resource)}`;
+    if (response.status >= 200 && response.status < 300) return jsonOf<LiveResource>(response, what);
+    throw errorOf(response, what, this.fieldManager);
   }
 }
 
@@ -105,7 +109,7 @@ interface Status {
   readonly details?: { readonly causes?: readonly ApiCause[] };
 }
 
-function errorOf({ status, body }: ApiResponse, what: string): ApiError {
+function errorOf({ status, body }: ApiResponse, what: string, fieldManager: string): ApiError {
   let parsed: Status = {};
   try {
     parsed = JSON.parse(body) as Status;
@@ -116,15 +120,14 @@ function errorOf({ status, body }: ApiResponse, what: string): ApiError {
   const causes = parsed.details?.causes ?? [];
   if (status === 409 && causes.some(({ reason }) => reason === "FieldManagerConflict")) {
     const owned = causes.map(({ field = "", message: by = "" }) => `${field} (${by})`).join(", ");
-    const fix =
-      "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
+    const fix = conflictFix(causes, fieldManager);
     return new ApiError(`Cannot ${what}: another manager owns ${owned}.`, status, causes, fix);
   }
   const fix =
     status === 401 || status === 403
       ? "hopgate render --rbac prints the role that is needed."
       : status === 404 && what.startsWith("apply")
-        ? "Its namespace is missing, or its CRD: hopgate doctor says which."
+        ? missingFix(message)
         : undefined;
   return new ApiError(
     `Cannot ${what}: ${message.trim()}${message.trim().endsWith(".") ? "" : "."}`,
@@ -132,4 +135,30 @@ function errorOf({ status, body }: ApiResponse, what: string): ApiError {
     causes,
     fix,
   );
+}
+
+/** @throws ApiError if it is none: something in between answered, such as a page to log in */
+function jsonOf<T>({ status, body }: ApiResponse, what: string): T {
+  try {
+    return JSON.parse(body) as T;
+  } catch {
+    throw new ApiError(`Cannot ${what}: the answer is no JSON, so it is not the API server's.`, status, []);
+  }
+}
+
+/** The API server says so of one who wrote a field, and did not apply it. */
+const WRITTEN = / using /;
+
+function conflictFix(causes: readonly ApiCause[], fieldManager: string): string {
+  const isWritten = causes.some(({ message = "" }) => WRITTEN.test(message));
+  return isWritten
+    ? `Somebody changed what hopgate made (as with kubectl edit or patch), and that cannot be given up. To take it back: kubectl delete the resource and run this again, or hopgate render | kubectl apply --server-side --force-conflicts --field-manager=${fieldManager} -f - .`
+    : "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
+}
+
+function missingFix(message: string): string {
+  const namespace = /^namespaces "([^"]+)" not found/.exec(message)?.[1];
+  return namespace === undefined
+    ? "The cluster does not know its kind: hopgate doctor says what is missing."
+    : `Create it: kubectl create namespace ${namespace}`;
 }

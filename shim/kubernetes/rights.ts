@@ -27,7 +27,7 @@ export async function missingRights(roles: readonly Resource[], objects: Objects
   return {
     user: missing.length === 0 ? undefined : await userOf(objects),
     rights: new Map(
-      namespaces.map((namespace) => [namespace, missing.filter((right) => right.namespace === namespace).map(textOf)]),
+      namespaces.map((namespace) => [namespace, textsOf(missing.filter((right) => right.namespace === namespace))]),
     ),
   };
 }
@@ -87,7 +87,17 @@ async function isAllowed(
   return status.allowed;
 }
 
-function textOf({ resource, subresource, name, verb }: Right): string {
-  const what = subresource === "" ? resource : `${resource}/${subresource}`;
-  return `${verb} ${what}${name === undefined ? "" : `/${name}`}`;
+/** `get, patch wasmplugins.extensions.istio.io`, one for each resource. */
+function textsOf(rights: readonly Right[]): readonly string[] {
+  const verbs = new Map<string, string[]>();
+  for (const right of rights) {
+    const what = whatOf(right);
+    verbs.set(what, [...(verbs.get(what) ?? []), right.verb]);
+  }
+  return [...verbs].map(([what, all]) => `${all.join(", ")} ${what}`);
+}
+
+function whatOf({ group, resource, subresource, name }: Right): string {
+  const kind = `${resource}${group === "" ? "" : `.${group}`}`;
+  return `${kind}${subresource === "" ? "" : `/${subresource}`}${name === undefined ? "" : ` ${name}`}`;
 }

@@ -64,17 +64,18 @@ export class Survey {
       ),
     ]);
     const deployed = what === "deployed" ? this.deployed(known, plugins, resources) : undefined;
-    const [discovered, rights, live, rules, services, secrets, after] = await Promise.all([
+    const [discovered, rights, live, rules, serviceEntries, services, secrets, after] = await Promise.all([
       this.discovered(resources),
       reading(() => missingRights(roles(mesh, rendered), objects)),
       this.live([...resources, ...(deployed?.resources ?? [])]),
       mapOf(namespaces, (namespace) => reading(() => this.rulesOf(namespace))),
+      reading(() => this.serviceEntries(namespaces)),
       this.services(mesh),
       this.secrets(mesh),
       this.after(deployed, pods),
     ]);
     return {
-      ...{ mesh, api, resources, deployed, pods, live, services, secrets },
+      ...{ mesh, api, resources, deployed, pods, live, serviceEntries, services, secrets },
       ...{ ...discovered, ...after },
       nowMs: Date.now(),
       missingRights: rights,
@@ -178,6 +179,17 @@ export class Survey {
       readAll(this.cluster.objects, kindOf("extensions.istio.io/v1alpha1", kind), namespace),
     );
     return lists.flat();
+  }
+
+  private async serviceEntries(namespaces: readonly string[]): Promise<readonly Resource[]> {
+    const kind = kindOf("networking.istio.io/v1", "ServiceEntry");
+    try {
+      return await readAll(this.cluster.objects, kind);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 403) throw error;
+      const lists = await each(namespaces, (namespace) => readAll(this.cluster.objects, kind, namespace));
+      return lists.flat();
+    }
   }
 
   private rulesOf(namespace: string): Promise<readonly Resource[]> {

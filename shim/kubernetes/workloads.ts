@@ -64,16 +64,17 @@ export async function readSecret(objects: Objects, namespace: string, name: stri
   };
 }
 
-/** All of a kind in a namespace; empty where the cluster does not know the kind. */
+/** All of a kind in a namespace, or in all of them; empty where the cluster does not know the kind. */
 export async function readAll(
   objects: Objects,
   { apiVersion, kind, plural }: { readonly apiVersion: string; readonly kind: string; readonly plural: string },
-  namespace: string,
+  namespace?: string,
 ): Promise<readonly Resource[]> {
+  const where = namespace === undefined ? "" : `/namespaces/${namespace}`;
   try {
     const { items } = await objects.request<{ readonly items: readonly Omit<Resource, "kind" | "apiVersion">[] }>(
-      { method: "GET", path: `/apis/${apiVersion}/namespaces/${namespace}/${plural}` },
-      `list the ${kind}s of ${namespace}`,
+      { method: "GET", path: `/apis/${apiVersion}${where}/${plural}` },
+      `list the ${kind}s of ${namespace ?? "all namespaces"}`,
     );
     // The items of a list do not say what they are.
     return items.map((item) => ({ ...item, apiVersion, kind }) as Resource);

@@ -116,7 +116,12 @@ export class Repository {
       return await fetch(url, { ...init, signal });
     } catch (cause) {
       this.options.signal.throwIfAborted();
-      throw new Unreachable(`${this.name()} cannot be reached: ${reasonOf(cause)}.`, { cause });
+      const reason = reasonOf(cause);
+      const fix = NO_TLS.test(reason) ? "If it has no TLS: --plain-http." : undefined;
+      throw new Unreachable(`${this.name()} cannot be reached: ${reason}.`, {
+        cause,
+        ...(fix !== undefined && { fix }),
+      });
     }
   }
 
@@ -197,6 +202,9 @@ export class Repository {
     return `The registry ${this.image.registry}`;
   }
 }
+
+/** What TLS says of an answer that is none of TLS. */
+const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/;
 
 function tokenRequest(url: URL, service = "", scope = "", credentials: Credentials | undefined): RequestInit {
   if (credentials !== undefined && "identityToken" in credentials) {

@@ -12,6 +12,12 @@ export function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/gu, "?");
 }
 
+/** The text, of lines, without what could steer a terminal or turn its direction; other letters than English ones stay. */
+export function harmless(text: string): string {
+  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu, "?");
+}
+
 /** A URL as it may be shown: without userinfo, query and fragment, where secrets travel. */
 export function shownUrl(url: string): string {
   return printable(withoutCredentials(url));

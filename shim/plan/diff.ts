@@ -22,7 +22,7 @@ function patch(title: string, before: Resource | undefined, after: Resource | un
       : yamlText([masked(withoutBookkeeping(resource), isNewSecret ? `*** (${word})` : "***")]);
   return createTwoFilesPatch(
     before === undefined ? "/dev/null" : `live/${title}`,
-    after === undefined ? "/dev/null" : `hopgate.yaml/${title}`,
+    after === undefined ? "/dev/null" : `deployed/${title}`,
     text(before, "before"),
     text(after, "after"),
     undefined,

@@ -54,7 +54,12 @@ function hasLabels(samples: readonly Sample[]): boolean | undefined {
 
 function filterOf({ labels, value }: Sample): RunningFilter {
   const { hop = "", config = "", module = "" } = labels;
-  return { hop, config, module, vms: value };
+  return { hop, config: digits(config), module: digits(module), vms: value };
+}
+
+/** Whoever may run a Pod with the labels may say there what they like. */
+function digits(text: string): string {
+  return /^[0-9a-f]{1,16}$/.test(text) ? text : "?";
 }
 
 function resultsOf(samples: readonly Sample[], metric: string): Readonly<Record<string, number>> {

@@ -11,5 +11,5 @@ export const RENDERED_EXAMPLES = ["ingress-gateway", "waypoint"] as const;
 export function renderedExample(text: string, fileName: string): string {
   const mesh = parseMesh(text, fileName);
   const resources = meshResources(mesh, { image: parsePinnedImage(mesh.image ?? ""), api: "wasmplugin" });
-  return `# Generated from hopgate.yaml by \`npm run generate\`. Put your image in both.\n${yamlText(inOrder(resources), commentOn)}`;
+  return `# Generated from hopgate.yaml by \`npm run generate\`. Put your image in both.\n${yamlText(inOrder(resources), commentOn(mesh))}`;
 }

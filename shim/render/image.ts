@@ -14,14 +14,13 @@ const REFERENCE =
   /^(?:oci:\/\/)?(?<registry>[^/@]+)\/(?<repository>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)(?::(?<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$/;
 const REGISTRY = /^(?:localhost|[A-Za-z0-9.-]+\.[A-Za-z0-9.-]+|[A-Za-z0-9.-]+(?=:)|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$/;
 
+const PINNED = "write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it";
+
 /** Reads `REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]`. @throws UsageError if it is none */
-export function parseImage(text: string): ImageReference {
+export function parseImage(text: string, fix = PINNED): ImageReference {
   const { registry = "", repository = "", tag, digest } = REFERENCE.exec(text)?.groups ?? {};
   if (REGISTRY.test(registry)) return { registry, repository, tag, digest };
-  throw new UsageError(
-    `${JSON.stringify(text)} is not a reference to an image`,
-    "write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it",
-  );
+  throw new UsageError(`${JSON.stringify(text)} is not a reference to an image`, fix);
 }
 
 /** An image that cannot change. */
@@ -43,10 +42,7 @@ export function parsePinnedImage(text: string): PinnedImage {
   const image = parseImage(text);
   const { digest } = image;
   if (digest !== undefined) return { ...image, digest };
-  throw new UsageError(
-    `the image ${text} has no digest, so what it is can change`,
-    "write REGISTRY/REPOSITORY@sha256:DIGEST, as hopgate push prints it",
-  );
+  throw new UsageError(`the image ${text} has no digest, so what it is can change`, PINNED);
 }
 
 /** `REGISTRY/REPOSITORY@DIGEST`: a tag beside the digest would be a word that nobody reads. */

@@ -5,6 +5,11 @@
 
 export interface PluginConfig {
   hop: string;
+  /**
+   * Fingerprint of the rest of the resource that brings the filter: where its image is, what it is pulled with. So that a proxy which
+   * runs the old plugin reports another configuration than is expected, where nothing but these has changed.
+   */
+  plugin?: string;
   edge?: boolean;
   match?: "authority" | "service";
   unmatched?: "pass" | "reject";

@@ -41,7 +41,7 @@ describe.skipIf(programs === undefined)(
     it("diff shows everything as new, and exits 1", async () => {
       const { code, stdout } = await shop.hopgate("diff", ...shop.imageOptions);
       expect(code).toBe(1);
-      expect(stdout).toContain("--- /dev/null\n+++ hopgate.yaml/WasmPlugin agents/shop-agents\n");
+      expect(stdout).toContain("--- /dev/null\n+++ deployed/WasmPlugin agents/shop-agents\n");
     });
 
     it("istioctl takes everything that render prints", async () => {

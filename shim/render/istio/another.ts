@@ -1,4 +1,5 @@
-import { meshNameOf } from "./labels.js";
+import type { Mesh } from "../../config/model.js";
+import { fieldManagerOf, meshNameOf } from "./labels.js";
 import type { Resource } from "./resource.js";
 
 /**
@@ -10,11 +11,12 @@ export function isPartOfAnothers(resource: Resource): boolean {
 }
 
 /** Server-side apply adds fields to such a resource; anything else takes away all others that it has. */
-export const SERVER_SIDE = "kubectl apply --server-side --field-manager=hopgate";
-
-/** What its reader has to know; undefined: nothing. */
-export function commentOn(resource: Resource): string | undefined {
-  return isPartOfAnothers(resource) ? PART_COMMENT : undefined;
+export function serverSide(mesh: Mesh): string {
+  return `kubectl apply --server-side --field-manager=${fieldManagerOf(mesh)}`;
 }
 
-const PART_COMMENT = `A part of what may be there already: apply it with ${SERVER_SIDE}, which keeps the rest, and never delete it.`;
+/** What the reader of a resource has to know; undefined: nothing. */
+export function commentOn(mesh: Mesh): (resource: Resource) => string | undefined {
+  const comment = `A part of what may be there already: apply it with ${serverSide(mesh)}, which keeps the rest, and never delete it.`;
+  return (resource) => (isPartOfAnothers(resource) ? comment : undefined);
+}

@@ -15,15 +15,23 @@ export interface KustomizeFile {
  * after the other, they are everything.
  */
 export function kustomization(mesh: Mesh, { shared, hops }: MeshResources): readonly KustomizeFile[] {
-  const base = shared.length === 0 ? [] : directory("base", [], shared);
+  const comment = commentOn(mesh);
+  const base = shared.length === 0 ? [] : directory("base", [], shared, comment);
   const overlays = (["gateway", "waypoint"] as const).flatMap((kind) => {
     const own = [...mesh.hops.values()].filter((hop) => hop.kind === kind).flatMap(({ name }) => hops.get(name) ?? []);
-    return own.length === 0 ? [] : directory(`overlays/${kind}`, shared.length === 0 ? [] : ["../../base"], own);
+    return own.length === 0
+      ? []
+      : directory(`overlays/${kind}`, shared.length === 0 ? [] : ["../../base"], own, comment);
   });
   return [...base, ...overlays];
 }
 
-function directory(path: string, bases: readonly string[], resources: readonly Resource[]): readonly KustomizeFile[] {
+function directory(
+  path: string,
+  bases: readonly string[],
+  resources: readonly Resource[],
+  comment: ReturnType<typeof commentOn>,
+): readonly KustomizeFile[] {
   const file = {
     apiVersion: "kustomize.config.k8s.io/v1beta1",
     kind: "Kustomization",
@@ -33,7 +41,7 @@ function directory(path: string, bases: readonly string[], resources: readonly R
     { path: `${path}/kustomization.yaml`, content: yamlText([file]) },
     {
       path: `${path}/resources.yaml`,
-      content: yamlText(resources.map(keptByArgo), commentOn),
+      content: yamlText(resources.map(keptByArgo), comment),
     },
   ];
 }

@@ -7,8 +7,13 @@ const MESH_LABEL = "app.kubernetes.io/instance";
 const HOP_LABEL = "app.kubernetes.io/component";
 const MANAGED_BY_LABEL = "app.kubernetes.io/managed-by";
 
-/** Our name as a manager of fields, and in `app.kubernetes.io/managed-by`. */
-export const FIELD_MANAGER = "hopgate";
+/** Our name in `app.kubernetes.io/managed-by`. */
+const MANAGER = "hopgate";
+
+/** The name of a mesh as a manager of fields: what two meshes want of one resource is a conflict of which both are told. */
+export function fieldManagerOf(mesh: Mesh): string {
+  return `${MANAGER}-${usable(mesh.name)}`;
+}
 
 /**
  * Name, namespace and labels of one of the mesh's resources. `parts` are put behind the mesh's name. A resource of one
@@ -24,7 +29,7 @@ export function resourceName(mesh: Mesh, ...parts: readonly string[]): string {
 
 export function labelsOf(mesh: Mesh, hop: Hop | undefined): Readonly<Record<string, string>> {
   return {
-    [MANAGED_BY_LABEL]: FIELD_MANAGER,
+    [MANAGED_BY_LABEL]: MANAGER,
     [MESH_LABEL]: usable(mesh.name),
     ...(hop !== undefined && { [HOP_LABEL]: usable(hop.name) }),
   };
@@ -33,7 +38,7 @@ export function labelsOf(mesh: Mesh, hop: Hop | undefined): Readonly<Record<stri
 /** The mesh that made the resource; undefined if hopgate did not. */
 export function meshNameOf({ metadata }: Resource): string | undefined {
   const labels = metadata["labels"] as Readonly<Record<string, string>> | undefined;
-  return labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER ? labels[MESH_LABEL] : undefined;
+  return labels?.[MANAGED_BY_LABEL] === MANAGER ? labels[MESH_LABEL] : undefined;
 }
 
 /** Kubernetes wants a letter or a digit at both ends of a name, hopgate.yaml does not. */

@@ -1,6 +1,8 @@
 import type { Hop, Mesh } from "../../config/model.js";
 import { type PinnedImage, pinnedText } from "../image.js";
 import type { JsonObject } from "../envoy/json.js";
+import { fingerprint } from "../fingerprint.js";
+import type { PluginConfig } from "../plugin-config.js";
 import { pluginConfigFor } from "../plugin-config-for.js";
 import { podLabels } from "./destination-rule.js";
 import { metadataOf } from "./labels.js";
@@ -28,14 +30,30 @@ export function plugin(mesh: Mesh, hop: Hop, image: PinnedImage, api: PluginApi)
     ...(mesh.imagePullSecret !== undefined && { imagePullSecret: mesh.imagePullSecret }),
     // A trap must not take a worker out of service for good, and must not let requests past the filter.
     failStrategy: "FAIL_RELOAD",
-    pluginConfig: pluginConfigFor(mesh, hop.name) as unknown as JsonObject,
   };
   const head = { ...proxiesOf(hop), priority: PRIORITY };
+  const config = pluginConfigFor(mesh, hop.name);
+  const pluginConfig: PluginConfig = { ...config, plugin: fingerprint(JSON.stringify({ api, ...head, ...wasm })) };
+  return resourceOf(mesh, hop, api, head, { ...wasm, pluginConfig: pluginConfig as unknown as JsonObject });
+}
+
+function resourceOf(mesh: Mesh, hop: Hop, api: PluginApi, head: JsonObject, wasm: JsonObject): Resource {
   const metadata = metadataOf(mesh, hop.namespace, hop, hop.name);
   const apiVersion = "extensions.istio.io/v1alpha1";
   return api === "trafficextension"
     ? { apiVersion, kind: "TrafficExtension", metadata, spec: { ...head, wasm } }
     : { apiVersion, kind: "WasmPlugin", metadata, spec: { ...head, ...wasm } };
+}
+
+interface PluginSpec {
+  readonly pluginConfig?: PluginConfig;
+  readonly wasm?: PluginSpec;
+}
+
+/** What the filter is told by a WasmPlugin or a TrafficExtension of ours. */
+export function pluginConfigOf({ spec }: Resource): PluginConfig {
+  const { wasm, pluginConfig } = spec as unknown as PluginSpec;
+  return (wasm?.pluginConfig ?? pluginConfig) as PluginConfig;
 }
 
 /** A selector does nothing on waypoints and on gateways of the Gateway API. */

@@ -41,7 +41,7 @@ const PROXY_RULES: readonly JsonObject[] = [
   { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
   { apiGroups: [""], resources: ["pods/proxy"], verbs: ["get"] },
   { apiGroups: ["extensions.istio.io"], resources: ["wasmplugins", "trafficextensions"], verbs: ["list"] },
-  { apiGroups: ["networking.istio.io"], resources: ["destinationrules"], verbs: ["list"] },
+  { apiGroups: ["networking.istio.io"], resources: ["destinationrules", "serviceentries"], verbs: ["list"] },
 ];
 
 /** `doctor` looks whether the services of backends are there, and have endpoints. */

@@ -13,7 +13,10 @@ import { gatewayRef, type Resource } from "./resource.js";
  * what istiod makes of it grows with the arms, not with hosts times backends.
  */
 
-/** The routes of a gateway that was installed with Istio. Istio joins those of one host. */
+/**
+ * The routes of a gateway that was installed with Istio. Istio joins those of one host. A Gateway's selector means Pods of all
+ * namespaces, a plugin's those of its own: gateways elsewhere with the same labels, which have no filter, must not have the routes.
+ */
 export function virtualServices(mesh: Mesh, hop: GatewayHop): readonly Resource[] {
   return routedBackends(mesh).map((backend) => ({
     apiVersion: "networking.istio.io/v1",
@@ -25,7 +28,7 @@ export function virtualServices(mesh: Mesh, hop: GatewayHop): readonly Resource[
       http: [
         {
           name: backend.name,
-          match: [{ headers: { [BACKEND_HEADER]: { exact: backend.name } } }],
+          match: [{ headers: { [BACKEND_HEADER]: { exact: backend.name } }, sourceNamespace: hop.namespace }],
           ...(isCloudRun(backend) && { rewrite: { authority: backend.host } }),
           route: [destination(mesh, backend)],
         },

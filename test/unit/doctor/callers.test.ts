@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { CALLER_CHECKS } from "../../../shim/doctor/callers.js";
+import type { ClusterSeen } from "../../../shim/doctor/seen.js";
 import { sample } from "../render/istio/sample.js";
 import { describeChecks, healthy, liveWith, resultOf } from "./support.js";
 
@@ -36,7 +37,21 @@ describe("the checks of callers", () => {
       },
       says: "hop agents: it has neither an AuthorizationPolicy nor a validator",
     },
+    {
+      code: "HG0602",
+      what: "an older ServiceEntry for a host that goes through a waypoint",
+      seen: () => withEntry("reports-abc123-uc.a.run.app"),
+      says: "ServiceEntry other/old: it has the host reports-abc123-uc.a.run.app too",
+    },
   ]);
+
+  it("take ServiceEntries for other hosts, and our own", () => {
+    expect(resultOf(CALLER_CHECKS, withEntry("elsewhere.example.com"), "HG0602").state).toBe("passed");
+    const seen = healthy();
+    const own = { value: seen.resources.filter(({ kind }) => kind === "ServiceEntry") };
+    expect(own.value.length).toBeGreaterThan(0);
+    expect(resultOf(CALLER_CHECKS, { ...seen, serviceEntries: own }, "HG0602").state).toBe("passed");
+  });
 
   it("want no policy where the waypoint checks tokens", () => {
     const mesh = sample({
@@ -48,3 +63,13 @@ describe("the checks of callers", () => {
     expect(resultOf(CALLER_CHECKS, healthy(mesh), "HG0601").state).toBe("passed");
   });
 });
+
+function withEntry(host: string): ClusterSeen {
+  const entry = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: { name: "old", namespace: "other" },
+    spec: { hosts: [host] },
+  };
+  return { ...healthy(), serviceEntries: { value: [entry] } };
+}

@@ -79,6 +79,7 @@ describe("the roles", () => {
       "wasmplugins",
       "trafficextensions",
       "destinationrules",
+      "serviceentries",
     ]);
   });
 

@@ -66,9 +66,11 @@ describe("routes", () => {
       .map((rule) => rule as { match?: unknown[]; matches?: unknown[] })
       .map(({ match, matches }) => match ?? matches);
 
-  it("of gateways match the header that the filter sets, and nothing else", () => {
+  it("of gateways match the header that the filter sets, at the gateway's namespace, and nothing else", () => {
     expect(allMatches("VirtualService")).toEqual(
-      ["llm", "kb", "reports"].map((exact) => [{ headers: { "x-hopgate-backend": { exact } } }]),
+      ["llm", "kb", "reports"].map((exact) => [
+        { headers: { "x-hopgate-backend": { exact } }, sourceNamespace: "istio-ingress" },
+      ]),
     );
   });
 
