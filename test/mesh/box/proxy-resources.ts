@@ -47,10 +47,14 @@ export function serviceName({ kind, name }: ProxyOptions): string {
   return kind === "gatewayApi" ? `${name}-istio` : name;
 }
 
-export function labelsOf({ kind, name, labels = {} }: ProxyOptions): Record<string, string> {
+/** Names one Pod among those that have its other labels. */
+const POD_LABEL = "box/pod";
+
+export function labelsOf(options: ProxyOptions): Record<string, string> {
+  const { kind, name, labels = {} } = options;
   switch (kind) {
     case "gateway":
-      return { ...labels };
+      return { ...labels, ...ofPod(options) };
     case "gatewayApi":
       return { [GATEWAY_NAME]: name, "gateway.istio.io/managed": "istio.io-gateway-controller", ...labels };
     case "waypoint":
@@ -142,7 +146,7 @@ function ownAddress(options: ProxyOptions, address: string): object {
     spec: {
       ...(kind === "waypoint"
         ? { targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name }] }
-        : { workloadSelector: { labels: labelsOf(options) } }),
+        : { workloadSelector: { labels: kind === "gateway" ? ofPod(options) : labelsOf(options) } }),
       configPatches: [
         {
           applyTo: "LISTENER",
@@ -152,6 +156,11 @@ function ownAddress(options: ProxyOptions, address: string): object {
       ],
     },
   };
+}
+
+/** A selector in Istio's root namespace is for all namespaces. */
+function ofPod({ namespace, name }: ProxyOptions): Record<string, string> {
+  return { [POD_LABEL]: `${namespace}.${name}` };
 }
 
 /** That the Pod runs and has its address. */

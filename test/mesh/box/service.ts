@@ -22,7 +22,7 @@ export interface Service {
 
 /** Makes a Service with an endpoint for each of `servers`. */
 export async function startService(cluster: Cluster, options: ServiceOptions): Promise<Service> {
-  const { name, namespace, port, protocol = "http", labels = {}, servers } = options;
+  const { name, namespace, port, protocol = "http", labels, servers } = options;
   const { addresses, forwarders } = cluster.surroundings;
   const endpoints: object[] = [];
   for (const server of servers) {
@@ -35,7 +35,8 @@ export async function startService(cluster: Cluster, options: ServiceOptions): P
     {
       apiVersion: "v1",
       kind: "Service",
-      metadata: { name, namespace, labels },
+      // An empty map would be one more thing to be owned.
+      metadata: { name, namespace, ...(labels !== undefined && { labels }) },
       spec: { ports: [{ name: protocol, port, targetPort: port, appProtocol: protocol }] },
     },
     {

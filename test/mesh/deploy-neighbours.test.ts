@@ -1,0 +1,133 @@
+import type { IncomingMessage } from "node:http";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import type { LocalServer } from "../../shim/local/server.js";
+import { request } from "../../shim/trace/client.js";
+import { meshPrograms } from "../support/mesh-box.js";
+import { startRegistryRelay } from "./registry-relay.js";
+import { REPORTS_HOST, Shop, SHOP } from "./shop.js";
+
+const programs = await meshPrograms();
+
+const TIMEOUT_MS = 180_000;
+
+/** What others have in the same cluster, or do there. */
+describe.skipIf(programs === undefined)("beside others", { timeout: TIMEOUT_MS }, () => {
+  let shop: Shop;
+
+  beforeAll(async () => {
+    if (programs === undefined) return;
+    shop = await Shop.open(programs);
+    expect(await shop.deploy()).toMatchObject({ code: 0 });
+    for (const name of ["llm", "kb", "reports"]) await shop.answered(name);
+  }, TIMEOUT_MS);
+  afterAll(() => shop.close());
+
+  const apply = (resource: object): Promise<void> => shop.mesh.cluster.apply([resource]);
+  const kubectl = (...args: readonly string[]): Promise<string> => shop.mesh.cluster.kubectl(args);
+
+  describe("a registry that gives the image to this command, and not to proxies", () => {
+    let relay: LocalServer;
+
+    beforeAll(async () => {
+      // pilot-agent is a Go program.
+      const isRefused = ({ headers }: IncomingMessage): boolean => !(headers["user-agent"] ?? "").includes("node");
+      relay = await startRegistryRelay(shop.box.registry.host, { isRefused });
+    });
+    afterAll(() => relay.close());
+
+    it("makes no 0, though module and configuration are the same, and the plugin of before is back", async () => {
+      const before = await shop.snapshot();
+      const image = shop.image.replace(/^[^/]+/, `127.0.0.1:${String(relay.port)}`);
+      const args = ["--image", image, "--plain-http", "--timeout", "6", "--skip-checks", "HG0202"];
+      const { code, stdout, stderr } = await shop.hopgate("deploy", ...args);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toContain("Not every proxy runs what was deployed:");
+      expect(stderr).toMatch(/Revision \d+ was undone; revision \d+ is in place\./);
+      expect(await shop.snapshot()).toEqual(before);
+      await shop.answered("llm");
+      expect((await shop.hopgate("status")).code).toBe(0);
+    });
+  });
+
+  it("a gateway with the same labels in another namespace, without the filter, has none of the routes", async () => {
+    const old = await shop.mesh.startProxy({
+      kind: "gateway",
+      name: "old",
+      namespace: "istio-old",
+      labels: { istio: "ingressgateway" },
+    });
+    await shop.mesh.cluster.apply([
+      {
+        apiVersion: "networking.istio.io/v1",
+        kind: "Gateway",
+        metadata: { name: "old", namespace: "istio-old" },
+        spec: {
+          selector: { istio: "ingressgateway" },
+          servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["istio-old/*"] }],
+        },
+      },
+    ]);
+    // What the filter would say, said by the caller.
+    const headers = { "x-hopgate-backend": "llm" };
+    const send = async (address: string, ca?: string): Promise<number> => {
+      const scheme = ca === undefined ? "http" : "https";
+      const connectTo = { host: address, port: ca === undefined ? 80 : 443 };
+      const { status } = await request({ url: `${scheme}://llm.example.internal/`, connectTo, ca, headers });
+      return status;
+    };
+    const route = "/virtual-service/shop-ingress-llm";
+    expect(await shop.ingress.configDump()).toContain(route);
+    expect(await old.configDump()).not.toContain(route);
+    expect(await send(old.address).catch(() => 0)).not.toBe(200);
+    expect(await send(shop.ingress.address, shop.ca)).toBe(200);
+  });
+
+  it("another ServiceEntry for a host that goes through the waypoint keeps it from being deployed", async () => {
+    const entry = {
+      apiVersion: "networking.istio.io/v1",
+      kind: "ServiceEntry",
+      metadata: { name: "older", namespace: "agents" },
+      spec: { hosts: [REPORTS_HOST], ports: [{ number: 443, name: "tls", protocol: "TLS" }], resolution: "DNS" },
+    };
+    await apply(entry);
+    const before = await shop.snapshot();
+    const { code, stderr } = await shop.deploy();
+    await kubectl("delete", "serviceentry", "older", "-n", "agents");
+    expect(code).toBe(1);
+    expect(stderr).toContain(`ServiceEntry agents/older: it has the host ${REPORTS_HOST} too`);
+    expect(stderr).toContain("Nothing was changed: HG0602.");
+    expect((await shop.snapshot()).length).toBe(before.length - 1);
+  });
+
+  it("a field that somebody patched is not taken over, and the way out that is told works", async () => {
+    await kubectl(
+      ...["patch", "virtualservice", "shop-ingress-llm", "-n", "istio-ingress", "--type=merge"],
+      ...["--field-manager=alice", "-p", JSON.stringify({ spec: { hosts: ["alice.example.internal"] } })],
+    );
+    const { code, stderr } = await shop.deploy();
+    expect(code).toBe(1);
+    expect(stderr).toContain('conflict with "alice"');
+    expect(stderr).toContain("kubectl delete the resource and run this again");
+    await kubectl("delete", "virtualservice", "shop-ingress-llm", "-n", "istio-ingress");
+    expect(await shop.deploy()).toMatchObject({ code: 0 });
+    await shop.answered("llm");
+  });
+
+  it("another mesh that wants a Service at a waypoint of its own is told whose it is", async () => {
+    const bound = SHOP.replace(/^( {2}llm: .*) }$/m, "$1, through: agents }");
+    await shop.work.write("bound.yaml", bound);
+    const theirs = bound.replace("name: shop", "name: other").replaceAll("namespace: agents", "namespace: theirs");
+    await shop.work.write("theirs.yaml", theirs.replace("istio-ingress", "other-ingress"));
+    await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "theirs" } });
+    await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "other-ingress" } });
+    await shop.grant(shop.mesh, "bound.yaml");
+    const first = await shop.deploy("-c", "bound.yaml");
+    expect(first.code, first.stderr).toBe(0);
+    const admin = ["--kubeconfig", shop.mesh.cluster.kubeconfigPath, ...shop.imageOptions];
+    const { code, stderr } = await shop.work.run("diff", "-c", "theirs.yaml", ...admin);
+    expect(code).toBe(3);
+    expect(stderr).toContain('conflict with "hopgate-shop"');
+  });
+});
