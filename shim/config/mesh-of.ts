@@ -12,6 +12,7 @@ export function meshOf(file: MeshFile): Mesh {
     name: file.name,
     image: file.image,
     imagePullSecret: file.imagePullSecret,
+    revisionNamespace: file.revisionNamespace,
     backends: mapOf(file.backends, backendOf),
     validators: mapOf(file.validators, validatorOf),
     routes: file.routes.map(routeOf),

@@ -132,6 +132,8 @@ export interface Mesh {
   /** Reference of the filter's image, if the file has one. */
   readonly image: string | undefined;
   readonly imagePullSecret: string | undefined;
+  /** Where the revisions are kept, if the file says so. */
+  readonly revisionNamespace: string | undefined;
   readonly backends: ReadonlyMap<string, Backend>;
   readonly validators: ReadonlyMap<string, Validator>;
   readonly routes: readonly Route[];

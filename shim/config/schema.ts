@@ -302,6 +302,9 @@ export const meshFile = fields({
   imagePullSecret: kubernetesName
     .describe("Name of a Secret of type kubernetes.io/dockerconfigjson in each hop's namespace, for the image.")
     .optional(),
+  revisionNamespace: kubernetesName
+    .describe("Where `hopgate deploy` keeps its revisions; the namespace of the first hop unless given. It must not change.")
+    .optional(),
 }).describe("AI traffic of a mesh: what answers, who may call, and the proxies in between.");
 
 /** hopgate.yaml with its defaults filled in. */

@@ -1,6 +1,7 @@
 import { currentRevision, newestFirst } from "../plan/revision.js";
 import { isChange } from "../plan/comparison.js";
-import { titleOf } from "../render/istio/resource.js";
+import { revisionNamespace, revisionNamespaceOf } from "../render/istio/revision-names.js";
+import { stageOf, titleOf } from "../render/istio/resource.js";
 import { type Check, whenRead } from "./check.js";
 import type { ClusterSeen } from "./seen.js";
 
@@ -61,5 +62,23 @@ export const REVISION_CHECKS: readonly Check<ClusterSeen>[] = [
           fix: "hopgate diff shows how; hopgate deploy brings it back",
         })),
       ),
+  },
+  {
+    code: "HG0418",
+    level: "error",
+    title: "the revisions are looked for where they are",
+    why: "Without them nothing is known of what is there: what the file no longer has would stay, and nothing could be rolled back.",
+    find: ({ mesh, resources, live }) =>
+      resources
+        .filter((resource) => stageOf(resource) === "plugin")
+        .flatMap((resource) => {
+          const about = titleOf(resource);
+          return whenRead(about, live.get(about), (found) => {
+            const where = found === undefined ? undefined : revisionNamespaceOf(found);
+            if (where === undefined || where === revisionNamespace(mesh)) return [];
+            const reason = `its revisions are in ${where}, and the file looks for them in ${revisionNamespace(mesh)}`;
+            return [{ about, reason, fix: `write revisionNamespace: ${where}` }];
+          });
+        }),
   },
 ];

@@ -7,6 +7,7 @@ import { pluginConfigFor } from "../plugin-config-for.js";
 import { podLabels } from "./destination-rule.js";
 import { metadataOf } from "./labels.js";
 import { gatewayRef, type Resource } from "./resource.js";
+import { revisionsAnnotation } from "./revision-names.js";
 
 /** Which resource brings the filter into a proxy. TrafficExtension supersedes WasmPlugin from Istio 1.30 on. */
 export type PluginApi = "wasmplugin" | "trafficextension";
@@ -38,7 +39,7 @@ export function plugin(mesh: Mesh, hop: Hop, image: PinnedImage, api: PluginApi)
 }
 
 function resourceOf(mesh: Mesh, hop: Hop, api: PluginApi, head: JsonObject, wasm: JsonObject): Resource {
-  const metadata = metadataOf(mesh, hop.namespace, hop, hop.name);
+  const metadata = { ...metadataOf(mesh, hop.namespace, hop, hop.name), annotations: revisionsAnnotation(mesh) };
   const apiVersion = "extensions.istio.io/v1alpha1";
   return api === "trafficextension"
     ? { apiVersion, kind: "TrafficExtension", metadata, spec: { ...head, wasm } }

@@ -18,6 +18,7 @@ export function roles(mesh: Mesh, resources: MeshResources): readonly Resource[]
     ...hopNamespaces,
     ...all.map(({ metadata }) => metadata.namespace),
     ...services.map(({ namespace }) => namespace),
+    revisionNamespace(mesh),
   ]);
   return [...namespaces].sort().flatMap((namespace) => {
     const rules = [

@@ -4,7 +4,7 @@ import { edited, refusal, unmark } from "./problems.js";
 
 const ANYWHERE = "check the indentation, the quotes and the brackets here and in the line above";
 const EMPTY =
-  "the file is empty; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret";
+  "the file is empty; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret, revisionNamespace";
 
 describe("text that is no YAML of ours is refused where it goes wrong:", () => {
   test.each([
@@ -14,12 +14,12 @@ describe("text that is no YAML of ours is refused where it goes wrong:", () => {
     [
       "a word",
       "§hopgate",
-      '"hopgate" is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret',
+      '"hopgate" is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret, revisionNamespace',
     ],
     [
       "a list",
       "§- name: a",
-      "a list is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret",
+      "a list is not a map; write one with the fields name, backends, validators, routes, hops, identity, timing, image, imagePullSecret, revisionNamespace",
     ],
     [
       "two documents",

@@ -1,7 +1,7 @@
 import { describe } from "vitest";
 
 import { REVISION_CHECKS } from "../../../shim/doctor/revisions.js";
-import { describeChecks, healthy, known, revision, seenWith } from "./support.js";
+import { describeChecks, healthy, known, liveWith, revision, seenWith } from "./support.js";
 
 const [resource] = healthy().resources;
 if (resource === undefined) throw new Error("the sample has no resources");
@@ -32,6 +32,15 @@ describe("the checks of revisions", () => {
       what: "a resource that was changed",
       seen: () => seenWith({ drift: known([{ resource, live: { ...resource, spec: {} }, applied: resource }]) }),
       says: "it is not as it was deployed",
+    },
+    {
+      code: "HG0418",
+      what: "revisions elsewhere",
+      seen: () =>
+        liveWith("WasmPlugin agents/shop-agents", ({ metadata }) => ({
+          metadata: { ...metadata, annotations: { "hopgate/revisions": "elsewhere" } },
+        })),
+      says: "its revisions are in elsewhere, and the file looks for them in istio-ingress",
     },
   ]);
 });

@@ -66,6 +66,7 @@ export function meshOf(backends: readonly Backend[], routes: readonly Route[], f
     name: "sample",
     image: undefined,
     imagePullSecret: undefined,
+    revisionNamespace: undefined,
     backends: new Map(backends.map((backend) => [backend.name, backend])),
     validators: new Map(),
     routes,
