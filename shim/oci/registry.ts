@@ -75,6 +75,9 @@ export class Repository {
     const location = started.headers.get("location");
     if (started.status !== 202 || location === null) throw await this.refusal(what, started);
     const url = new URL(location, started.url);
+    const base = new URL(this.base);
+    // A registry behind a proxy that ends TLS may call itself http. It is spoken to as before.
+    if (url.host === base.host) url.protocol = base.protocol;
     url.searchParams.set("digest", blob.digest);
     const headers = { "content-type": "application/octet-stream" };
     const stored = await this.send("PUT", url, what, { headers, body: blob.bytes });
@@ -91,8 +94,7 @@ export class Repository {
 
   private async send(method: string, target: string | URL, what: string, init: RequestInit = {}): Promise<Response> {
     const url = typeof target === "string" ? new URL(`${this.base}${target}`) : target;
-    // An upload may go elsewhere; what this registry knows us by does not go with it. The scheme counts: a registry behind a
-    // proxy that ends TLS may well name itself with http.
+    // An upload may go elsewhere; what this registry knows us by does not go with it.
     const isHere = url.origin === new URL(this.base).origin;
     const attempt = (): Promise<Response> =>
       this.fetch(url, {
