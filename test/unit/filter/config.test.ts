@@ -200,6 +200,7 @@ describe("refused, naming path and reason", () => {
     // Wrong types.
     [set("hop", 1), "hop: must be a string"],
     [set("hop", null), "hop: must be a string"],
+    [set("plugin", 1), "plugin: must be a string"],
     [set("edge", "true"), "edge: must be true or false"],
     [set("edge", 1), "edge: must be true or false"],
     [set("match", "host"), "match: must be one of authority, service"],

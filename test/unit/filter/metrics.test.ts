@@ -154,6 +154,9 @@ describe("the running configuration", () => {
       ),
       text.replace('"edge":true', '"edge":false'),
       text.replace('"edge":true,', ""),
+      // Another place of the image, with nothing else to tell them apart.
+      text.replace('"edge":true,', '"edge":true,"plugin":"0000000a",'),
+      text.replace('"edge":true,', '"edge":true,"plugin":"0000000b",'),
       text.replace('"backends":{"llm":{}', '"backends":{"lln":{}').replace('"backend":"llm"', '"backend":"lln"'),
     ];
     const fingerprints = new Set(await Promise.all(texts.map(reported)));

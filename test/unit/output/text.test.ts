@@ -1,9 +1,14 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { columns, fit, printable, shownUrl, wrap } from "../../../shim/output/text.js";
+import { columns, fit, harmless, printable, shownUrl, wrap } from "../../../shim/output/text.js";
 
 it("printable leaves one harmless character for each", () => {
   expect(printable("a\u001b[2Jé😀\n~")).toBe("a?[2J???~");
+});
+
+it("text of others in lines keeps its letters, and nothing that steers a terminal or turns its direction", () => {
+  expect(harmless("grün \u2713\n\tnext")).toBe("grün \u2713\n\tnext");
+  expect(harmless("\x1b]0;title\x07\x1b[2J\r\u202e\x9b31m")).toBe("?]0;title??[2J???31m");
 });
 
 it.each([

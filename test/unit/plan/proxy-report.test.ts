@@ -50,6 +50,11 @@ describe("what a proxy says about itself", () => {
     expect(reportIn(HALF_TAGGED).hasLabels).toBe(false);
   });
 
+  it("is nothing that could steer a terminal: whoever runs a Pod with the labels says what they like", () => {
+    const { running } = reportIn(TAGGED.replace('config="70717618"', 'config="\x1b[2Jok"'));
+    expect(running).toEqual([{ hop: "front-door", config: "?", module: "77a8ce8b94268f1c", vms: 3 }]);
+  });
+
   it("is nothing where there is nothing", () => {
     expect(reportIn("")).toEqual({
       workers: undefined,
