@@ -1,5 +1,5 @@
 /**
- * The two ways a command can end badly. Everything else that is thrown is a defect of ours and is
+ * The ways a command can end badly: two, and that somebody ended it. Everything else that is thrown is a defect of ours and is
  * reported with its stack.
  */
 
@@ -28,6 +28,18 @@ export class Failure extends Error {
   constructor(message: string, options: { fix?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.fix = options.fix;
+  }
+}
+
+/**
+ * The user ended it, and something is to be said about what that left behind: exit code 130. `message` is that, in the words behind
+ * `interrupted: `.
+ */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
   }
 }
 

@@ -7,13 +7,16 @@ import {
   DEPLOY_EXAMPLES,
   DIFF_EXAMPLES,
   DOCTOR_EXAMPLES,
+  HISTORY_EXAMPLES,
   ROLLBACK_EXAMPLES,
   STATUS_EXAMPLES,
   UNINSTALL_EXAMPLES,
 } from "./commands/examples-cluster.js";
+import type { HistoryOptions } from "./commands/history.js";
 import type { RollbackOptions } from "./commands/rollback.js";
 import type { StatusOptions } from "./commands/status.js";
 import type { UninstallOptions } from "./commands/uninstall.js";
+import { Interrupted } from "./errors.js";
 import { exitCodeOf } from "./run-exit-code.js";
 import {
   API,
@@ -35,7 +38,24 @@ import {
  * The commands that talk to clusters. What they run is loaded when it is needed, for it has a large library below it.
  */
 export function addClusterCommands(program: Command, invocation: Invocation): void {
-  for (const add of [addDiff, addDeploy, addStatus, addRollback, addUninstall, addDoctor]) add(program, invocation);
+  for (const add of [addDiff, addDeploy, addStatus, addHistory, addRollback, addUninstall, addDoctor])
+    add(program, invocation);
+}
+
+/** Runs what changes clusters. @throws Interrupted where it was ended before it began with any change */
+async function changing(
+  { signal, done }: Invocation,
+  { context }: { readonly context: readonly string[] },
+  command: () => Promise<number>,
+): Promise<void> {
+  try {
+    done(await command());
+  } catch (error) {
+    if (!signal.aborted || error instanceof Interrupted) throw error;
+    // Of several clusters, earlier ones may be done.
+    const left = context.length > 1 ? "hopgate status says what each cluster has" : "nothing was changed";
+    throw new Interrupted(left, error);
+  }
 }
 
 /** As `kubectl diff`: what cannot be done is 3, since 1 says that there are differences. */
@@ -61,7 +81,8 @@ function addDiff(program: Command, { io, signal, done }: Invocation): void {
     });
 }
 
-function addDeploy(program: Command, { io, signal, done }: Invocation): void {
+function addDeploy(program: Command, invocation: Invocation): void {
+  const { io, signal } = invocation;
   program
     .command("deploy")
     .description("bring a hopgate.yaml into a cluster, and wait until every proxy runs it")
@@ -85,14 +106,14 @@ function addDeploy(program: Command, { io, signal, done }: Invocation): void {
     .addHelpText("after", DEPLOY_EXAMPLES)
     .action(async (options: DeployOptions) => {
       const { deploy } = await import("./commands/deploy.js");
-      done(await deploy(options, io, signal));
+      await changing(invocation, options, () => deploy(options, io, signal));
     });
 }
 
 function addStatus(program: Command, { io, signal, done }: Invocation): void {
   program
     .command("status")
-    .description("say what is deployed, and whether every proxy runs it")
+    .description("say what is deployed, whether every proxy runs it, and whether it was changed since")
     .addOption(CONFIG)
     .addOption(KUBECONFIG)
     .addOption(CONTEXT)
@@ -105,24 +126,42 @@ function addStatus(program: Command, { io, signal, done }: Invocation): void {
     });
 }
 
-function addRollback(program: Command, { io, signal, done }: Invocation): void {
+function addHistory(program: Command, { io, signal, done }: Invocation): void {
+  program
+    .command("history")
+    .description("show the revisions that are kept, and which is in place")
+    .addOption(CONFIG)
+    .addOption(KUBECONFIG)
+    .addOption(CONTEXT)
+    .addOption(OUTPUT)
+    .addHelpText("after", HISTORY_EXAMPLES)
+    .action(async (options: HistoryOptions) => {
+      const { history } = await import("./commands/history.js");
+      done(await history(options, io, signal));
+    });
+}
+
+function addRollback(program: Command, invocation: Invocation): void {
+  const { io, signal } = invocation;
   program
     .command("rollback")
     .description("bring an earlier revision back")
-    .argument("[revision]", "its number, as status says it (default: the one before the current)", between(1, 1e9))
+    .argument("[revision]", "its number, as history says it (default: the one before the current)", between(1, 1e9))
     .addOption(CONFIG)
     .addOption(KUBECONFIG)
     .addOption(CONTEXT)
     .addOption(YES)
     .addOption(TIMEOUT)
+    .addOption(OUTPUT)
     .addHelpText("after", ROLLBACK_EXAMPLES)
     .action(async (revision: number | undefined, options: RollbackOptions) => {
       const { rollback } = await import("./commands/rollback.js");
-      done(await rollback(revision, options, io, signal));
+      await changing(invocation, options, () => rollback(revision, options, io, signal));
     });
 }
 
-function addUninstall(program: Command, { io, signal, done }: Invocation): void {
+function addUninstall(program: Command, invocation: Invocation): void {
+  const { io, signal } = invocation;
   program
     .command("uninstall")
     .description("remove from a cluster what hopgate made there")
@@ -133,7 +172,7 @@ function addUninstall(program: Command, { io, signal, done }: Invocation): void 
     .addHelpText("after", UNINSTALL_EXAMPLES)
     .action(async (options: UninstallOptions) => {
       const { uninstall } = await import("./commands/uninstall.js");
-      done(await uninstall(options, io, signal));
+      await changing(invocation, options, () => uninstall(options, io, signal));
     });
 }
 

@@ -1,7 +1,7 @@
 import { CommanderError } from "commander";
 
 import { ConfigError } from "./config/config-error.js";
-import { Failure, UsageError } from "./errors.js";
+import { Failure, Interrupted, UsageError } from "./errors.js";
 import { colours } from "./output/colours.js";
 import { harmless } from "./output/text.js";
 import type { Io } from "./output/io.js";
@@ -10,7 +10,10 @@ import type { Io } from "./output/io.js";
 export function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number {
   // Help and version arrive as errors too; commander has printed whatever there is to say.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (signal.aborted) return 130;
+  if (signal.aborted) {
+    if (error instanceof Interrupted) io.stderr.write(`interrupted: ${error.message}\n`);
+    return 130;
+  }
   const mark = colours(io, io.stderr)("red", "hopgate:");
   if (error instanceof ConfigError) {
     io.stderr.write(`${error.message}\n`);

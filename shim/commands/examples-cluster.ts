@@ -23,12 +23,21 @@ exit code is 0 if nothing would change, 1 if something would, 2 if the input has
 
 export const STATUS_EXAMPLES = `
 Examples:
-  $ hopgate status                             exit 0 only if every proxy runs what is deployed
+  $ hopgate status                             exit 0 only if every proxy runs what is deployed, as it was deployed
   $ hopgate status --watch
   $ hopgate status -o json | jq '.[].hops[].proxies[] | select(.state != "loaded")'
 
 loaded: every worker runs what is deployed. other: it runs another configuration or build. absent: it runs no filter of this hop.
-unknown: it could not be asked, whatever it runs.`;
+unknown: it could not be asked, whatever it runs. Resources that somebody changed or removed since are named; where you may not ask
+the API server for that, it is unknown, and the exit code is that of the proxies.`;
+
+export const HISTORY_EXAMPLES = `
+Examples:
+  $ hopgate history                            the last ten revisions, newest first
+  $ hopgate history -o json | jq '.[].revisions[] | select(.state == "failed") | {revision, reason}'
+
+deployed: every proxy ran it. failed: it was undone. pending: it has not ended, or was interrupted; then hopgate deploy or hopgate
+rollback goes on from there. In place is the newest that was deployed.`;
 
 export const ROLLBACK_EXAMPLES = `
 Examples:

@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { loadMesh } from "../config/load.js";
+import type { Read } from "../doctor/check.js";
+import { Failure } from "../errors.js";
 import { Cluster } from "../kubernetes/cluster.js";
+import { driftOf } from "../kubernetes/drift.js";
 import type { ProxyStatus } from "../kubernetes/proxies.js";
-import { shortcomings } from "../kubernetes/rollout.js";
-import { colours } from "../output/colours.js";
+import { shortcomings } from "../kubernetes/waiting.js";
+import { readOwnPlugins, reading } from "../kubernetes/workloads.js";
 import type { Io } from "../output/io.js";
-import { table } from "../output/table.js";
+import { isChange } from "../plan/comparison.js";
 import { currentRevision, newestFirst, type Revision } from "../plan/revision.js";
+import type { Resource } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
-import { proxyAsJson } from "./deploy.js";
+import { statusAsJson, statusText } from "./status-text.js";
 
 export interface StatusOptions extends ClusterCommandOptions {
   readonly config: string;
@@ -18,109 +22,99 @@ export interface StatusOptions extends ClusterCommandOptions {
 }
 
 const WATCH_MS = 2000;
+/** Whether resources are as deployed is asked for each of them, and so less often. */
+const DRIFT_MS = 10_000;
 
-interface ClusterStatus {
+export interface ClusterStatus {
   readonly context: string;
   readonly current: Revision | undefined;
   /** The newest one, if it is not the current one: half done, or undone. */
   readonly last: Revision | undefined;
   readonly proxies: readonly ProxyStatus[];
+  /** Those of the current revision that are not as they were deployed; none while another is half done. */
+  readonly drifted: Read<readonly Resource[]>;
+  /** Plugins of the mesh where no revision is in place. */
+  readonly strays: Read<readonly Resource[]>;
 }
 
-/** Says what is deployed, and whether each proxy runs it. Returns 0 if all do, else 1. */
+/** Of a cluster that could not be asked. */
+export interface ClusterFailure {
+  readonly context: string;
+  readonly error: string;
+}
+
+/** Says what is deployed, whether each proxy runs it, and whether it was changed since. Returns 0 if all is well, else 1. */
 export async function status(options: StatusOptions, io: Io, signal: AbortSignal): Promise<number> {
   const mesh = await loadMesh(options.config);
-  const clusters = clustersOf(options).map((where) => Cluster.open(mesh, where, signal));
+  const watches = clustersOf(options).map((where) => new ClusterWatch(Cluster.open(mesh, where, signal)));
+  const isWatch = options.watch === true;
   for (;;) {
-    const statuses: ClusterStatus[] = [];
-    for (const cluster of clusters) statuses.push(await statusOf(cluster));
+    const statuses: (ClusterStatus | ClusterFailure)[] = [];
+    for (const watch of watches) {
+      // Of one cluster alone there is nothing else to say.
+      statuses.push(await (watches.length === 1 && !isWatch ? watch.look() : watch.lookAnyway()));
+    }
     if (options.output === "json")
-      io.stdout.write(`${JSON.stringify(statuses.map(asJson), null, options.watch === true ? 0 : 2)}\n`);
-    else io.stdout.write(`${statuses.map((one) => drawn(one, io)).join("\n")}\n`);
-    if (options.watch !== true) return statuses.every(isGood) ? 0 : 1;
+      io.stdout.write(`${JSON.stringify(statuses.map(statusAsJson), null, isWatch ? 0 : 2)}\n`);
+    else io.stdout.write(`${statuses.map((one) => statusText(one, io)).join("\n")}\n`);
+    if (!isWatch) return statuses.every(isGood) ? 0 : 1;
     await sleep(WATCH_MS, undefined, { signal });
   }
 }
 
-async function statusOf({ name, revisions, proxies }: Cluster): Promise<ClusterStatus> {
-  const known = await revisions.list();
-  const current = currentRevision(known);
-  const [newest] = newestFirst(known);
-  return {
-    context: name,
-    current,
-    last: newest === current ? undefined : newest,
-    proxies: current === undefined ? [] : await proxies.statuses(current.hops),
-  };
-}
+/** Looks at a cluster, again and again. */
+class ClusterWatch {
+  private drift:
+    { readonly number: number; readonly sinceMs: number; readonly read: Read<readonly Resource[]> } | undefined;
 
-function isGood({ current, last, proxies }: ClusterStatus): boolean {
-  return current !== undefined && last?.state !== "pending" && shortcomings(current.hops, proxies).length === 0;
-}
+  constructor(private readonly cluster: Cluster) {}
 
-function asJson({ context, current, last, proxies }: ClusterStatus): object {
-  return {
-    context,
-    ...(current !== undefined && { current: revisionAsJson(current) }),
-    ...(last !== undefined && { last: revisionAsJson(last) }),
-    hops: (current?.hops ?? []).map(({ hop, namespace, config, module }) => ({
-      hop,
-      namespace,
-      config,
-      module,
-      proxies: proxies.filter((proxy) => proxy.hop === hop).map(proxyAsJson),
-    })),
-  };
-}
+  /** @throws Failure if the cluster cannot be asked */
+  async look(): Promise<ClusterStatus> {
+    const { name: context, mesh, objects, proxies, revisions } = this.cluster;
+    const known = await revisions.list();
+    const current = currentRevision(known);
+    const [newest] = newestFirst(known);
+    const last = newest === current ? undefined : newest;
+    const isHalfDone = last?.state === "pending";
+    return {
+      context,
+      current,
+      last,
+      proxies: current === undefined ? [] : await proxies.statuses(current.hops),
+      drifted: current === undefined || isHalfDone ? { value: [] } : await this.drifted(current),
+      strays: current !== undefined || isHalfDone ? { value: [] } : await reading(() => readOwnPlugins(objects, mesh)),
+    };
+  }
 
-function revisionAsJson({ number, state, image, startedAt, endedAt, rollbackOf, reason }: Revision): object {
-  return {
-    revision: number,
-    state,
-    image,
-    started_at: startedAt,
-    ...(endedAt !== undefined && { ended_at: endedAt }),
-    ...(rollbackOf !== undefined && { rollback_of: rollbackOf }),
-    ...(reason !== undefined && { reason }),
-  };
-}
+  async lookAnyway(): Promise<ClusterStatus | ClusterFailure> {
+    try {
+      return await this.look();
+    } catch (error) {
+      if (error instanceof Failure) return { context: this.cluster.name, error: error.message };
+      throw error;
+    }
+  }
 
-function drawn({ context, current, last, proxies }: ClusterStatus, io: Io): string {
-  const paint = colours(io);
-  const lines: string[] = [];
-  if (current === undefined) lines.push(`${context}: nothing is deployed`);
-  else
-    lines.push(
-      `${context}: revision ${String(current.number)}, since ${current.endedAt ?? current.startedAt}`,
-      `image ${current.image}`,
+  private async drifted({ number, resources }: Revision): Promise<Read<readonly Resource[]>> {
+    const nowMs = performance.now();
+    if (this.drift?.number === number && nowMs - this.drift.sinceMs < DRIFT_MS) return this.drift.read;
+    const read = await reading(async () =>
+      (await driftOf(resources, this.cluster.objects)).filter(isChange).map(({ resource }) => resource),
     );
-  if (last?.state === "pending")
-    lines.push(paint("yellow", `revision ${String(last.number)} was begun at ${last.startedAt} and has not ended`));
-  if (last?.state === "failed")
-    lines.push(
-      paint(
-        "yellow",
-        `revision ${String(last.number)} failed at ${last.endedAt ?? ""} and was undone: ${firstLine(last.reason)}`,
-      ),
-    );
-  if (current === undefined) return lines.join("\n");
-  const rows = proxies.map(({ hop, namespace, pod, state, reason, report }) => [
-    hop,
-    `${namespace}/${pod}`,
-    paint(state === "loaded" ? "green" : "red", state),
-    countsOf(report?.requests ?? {}),
-    reason,
-  ]);
-  const empty = current.hops.filter(({ hop }) => !proxies.some((proxy) => proxy.hop === hop));
-  for (const { hop, namespace } of empty) rows.push([hop, namespace, paint("red", "no Pods"), "", ""]);
-  return [...lines, table([["HOP", "PROXY", "STATE", "REQUESTS", ""], ...rows])].join("\n");
+    this.drift = { number, sinceMs: nowMs, read };
+    return read;
+  }
 }
 
-function countsOf(requests: Readonly<Record<string, number>>): string {
-  const counts = Object.entries(requests).sort(([a], [b]) => (a < b ? -1 : 1));
-  return counts.map(([result, count]) => `${result} ${String(count)}`).join(", ");
-}
-
-function firstLine(text = ""): string {
-  return text.split("\n", 1)[0] ?? "";
+function isGood(status: ClusterStatus | ClusterFailure): boolean {
+  if ("error" in status) return false;
+  const { current, last, proxies, drifted } = status;
+  const isAsDeployed = "unknown" in drifted || drifted.value.length === 0;
+  return (
+    current !== undefined &&
+    last?.state !== "pending" &&
+    shortcomings(current.hops, proxies).length === 0 &&
+    isAsDeployed
+  );
 }

@@ -1,36 +1,58 @@
 import { loadMesh } from "../config/load.js";
+import { Failure } from "../errors.js";
 import { Cluster } from "../kubernetes/cluster.js";
+import type { Belongings } from "../kubernetes/rollout.js";
+import type { Removed } from "../kubernetes/stages.js";
+import { readOwnPlugins } from "../kubernetes/workloads.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { confirmed } from "./confirm.js";
+import { counted } from "./resource-names.js";
+import { STRAY_FIX, strayText } from "./stray-plugins.js";
 
 export interface UninstallOptions extends ClusterCommandOptions {
   readonly config: string;
   readonly yes?: boolean | undefined;
 }
 
-/** Removes what hopgate made in each cluster, and nothing else. Where there is nothing, that is good too. */
+/**
+ * Removes what hopgate made in each cluster, and nothing else. Where there is nothing, that is good too.
+ * @throws Failure if there are plugins of the mesh that `deploy` did not make
+ */
 export async function uninstall(options: UninstallOptions, io: Io, signal: AbortSignal): Promise<number> {
   const mesh = await loadMesh(options.config);
   for (const where of clustersOf(options)) {
     const cluster = Cluster.open(mesh, where, signal);
     const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${line}\n`);
     const rollout = cluster.rollout({ notify, signal, timeoutMs: 0 });
-    const planned = await rollout.removals([]);
-    if (planned.length > 0) io.stderr.write(`${cluster.name}:\n${planned.map(line).join("")}`);
-    if (planned.length > 0 && options.yes !== true && !(await confirmed("Remove them?", io, signal))) {
+    const planned = await rollout.belongings();
+    const isNothing = planned.made.length + planned.adopted.length === 0;
+    if (!isNothing) io.stderr.write(`${cluster.name}:\n${list(planned)}`);
+    if (!isNothing && options.yes !== true && !(await confirmed("Remove them?", io, signal))) {
       io.stderr.write("Nothing was changed.\n");
       return 1;
     }
-    await rollout.remove();
-    const what = planned.length === 0 ? "there was nothing to remove" : `${String(planned.length)} resources removed`;
-    io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${what}\n`);
+    const removed = await rollout.remove();
+    const strays = isNothing ? await readOwnPlugins(cluster.objects, mesh) : [];
+    if (strays.length > 0) throw new Failure(`${cluster.name}: ${strayText(strays)}`, { fix: STRAY_FIX });
+    io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${resultText(removed)}\n`);
   }
   return 0;
 }
 
+function list({ made, adopted }: Belongings): string {
+  const kept = adopted.length === 0 ? "" : `These stay, without what hopgate added:\n${adopted.map(line).join("")}`;
+  return `${made.map(line).join("")}${kept}`;
+}
+
 function line(resource: Resource): string {
   return `  ${titleOf(resource)}\n`;
+}
+
+function resultText({ deleted, released }: Removed): string {
+  if (deleted + released === 0) return "there was nothing to remove";
+  const kept = released === 0 ? "" : `, ${String(released)} left without what hopgate added`;
+  return `${counted(deleted, "resource")} removed${kept}`;
 }

@@ -4,7 +4,8 @@ import { type ClusterOptions, Connection } from "./connection.js";
 import { Objects } from "./objects.js";
 import { Proxies } from "./proxies.js";
 import { Revisions } from "./revisions.js";
-import { Rollout, type RolloutOptions } from "./rollout.js";
+import { Rollout } from "./rollout.js";
+import type { WaitOptions } from "./waiting.js";
 
 /** One cluster, and what a mesh has in it. */
 export class Cluster {
@@ -31,7 +32,7 @@ export class Cluster {
     return this.connection.context;
   }
 
-  rollout(options: RolloutOptions): Rollout {
+  rollout(options: WaitOptions): Rollout {
     return new Rollout(this.mesh, this.objects, this.proxies, this.revisions, options);
   }
 }

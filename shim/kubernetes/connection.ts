@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import https from "node:https";
 import type { RequestOptions } from "node:https";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 
 import { KubeConfig } from "@kubernetes/client-node";
 
@@ -22,6 +22,9 @@ export interface ApiResponse {
   readonly status: number;
   readonly body: string;
 }
+
+/** The server, or what it asked for us, did not answer in time. */
+export class NoAnswer extends Failure {}
 
 export interface ApiRequest {
   readonly method: "GET" | "PATCH" | "PUT" | "POST" | "DELETE";
@@ -55,17 +58,7 @@ export class Connection {
 
   /** @throws UsageError if the kubeconfig cannot be used, or has no such context */
   static open({ kubeconfig, context }: ClusterOptions, signal: AbortSignal): Connection {
-    const config = new KubeConfig();
-    if (kubeconfig === undefined && !hasDefaultConfig(process.env)) {
-      throw new UsageError("there is no kubeconfig", "name one with --kubeconfig, or set KUBECONFIG");
-    }
-    try {
-      if (kubeconfig === undefined) config.loadFromDefault();
-      else config.loadFromFile(kubeconfig);
-    } catch (cause) {
-      const where = kubeconfig ?? "the kubeconfig";
-      throw new UsageError(`${where} cannot be used: ${errorCode(cause)}`, "name one with --kubeconfig");
-    }
+    const config = loadConfig(kubeconfig, process.env);
     if (context !== undefined) {
       const names = config.getContexts().map(({ name }) => name);
       if (!names.includes(context)) {
@@ -87,12 +80,9 @@ export class Connection {
       return await this.exchange(request, options);
     } catch (cause) {
       this.signal.throwIfAborted();
-      throw new Failure(
-        `The API server of ${this.context} (${this.server.origin}) cannot be reached: ${reasonOf(cause, request)}.`,
-        {
-          cause,
-        },
-      );
+      const [isLate, why] = reasonOf(cause, request);
+      const message = `The API server of ${this.context} (${this.server.origin}) cannot be reached: ${why}.`;
+      throw isLate ? new NoAnswer(message, { cause }) : new Failure(message, { cause });
     }
   }
 
@@ -147,16 +137,56 @@ export class Connection {
   }
 }
 
-/** Whether there is anything of what the library looks for; it would else take a server at localhost. */
-function hasDefaultConfig(env: NodeJS.ProcessEnv): boolean {
-  return (
-    (env["KUBECONFIG"] ?? "") !== "" ||
-    existsSync(join(homedir(), ".kube", "config")) ||
-    existsSync("/var/run/secrets/kubernetes.io/serviceaccount/token")
-  );
+/** As kubectl finds it. @throws UsageError if there is none, or one cannot be used */
+function loadConfig(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): KubeConfig {
+  const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
+  if (kubeconfig !== undefined) return loadFiles([kubeconfig]);
+  if (listed.length > 0) {
+    // Of a list, kubectl takes those that are there.
+    const there = listed.filter((path) => existsSync(path));
+    if (there.length > 0) return loadFiles(there);
+    throw new UsageError(
+      `KUBECONFIG names no file that is there: ${listed.join(", ")}`,
+      "name one with --kubeconfig, or mend KUBECONFIG",
+    );
+  }
+  // Else the library would take a server at localhost.
+  if (!existsSync(join(homedir(), ".kube", "config")) && !existsSync(SERVICE_ACCOUNT_TOKEN)) {
+    throw new UsageError("there is no kubeconfig", "name one with --kubeconfig, or set KUBECONFIG");
+  }
+  const config = new KubeConfig();
+  try {
+    config.loadFromDefault();
+  } catch (cause) {
+    throw new UsageError(`the kubeconfig cannot be used: ${errorCode(cause)}`, "name one with --kubeconfig");
+  }
+  return config;
 }
 
-function reasonOf(error: unknown, { timeoutMs = TIMEOUT_MS }: ApiRequest): string {
-  const isTimeout = error instanceof Error && (error.name === "TimeoutError" || errorCode(error) === "ABORT_ERR");
-  return isTimeout ? `no answer within ${String(timeoutMs / 1000)} s` : errorCode(error);
+const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/** What several say, the first word about anything. @throws UsageError that names the one which cannot be used */
+function loadFiles(paths: readonly string[]): KubeConfig {
+  const all = new KubeConfig();
+  for (const path of paths) {
+    const one = new KubeConfig();
+    try {
+      one.loadFromFile(path);
+    } catch (cause) {
+      throw new UsageError(`${path} cannot be used: ${errorCode(cause)}`, "name another with --kubeconfig");
+    }
+    const isNew = (known: readonly { readonly name: string }[]) => (other: { readonly name: string }) =>
+      !known.some(({ name }) => name === other.name);
+    all.clusters = [...all.clusters, ...one.clusters.filter(isNew(all.clusters))];
+    all.users = [...all.users, ...one.users.filter(isNew(all.users))];
+    all.contexts = [...all.contexts, ...one.contexts.filter(isNew(all.contexts))];
+    all.currentContext ||= one.currentContext;
+  }
+  return all;
+}
+
+/** Why there is no answer, and whether that is because it took too long. */
+function reasonOf(error: unknown, { timeoutMs = TIMEOUT_MS }: ApiRequest): readonly [boolean, string] {
+  const isLate = error instanceof Error && (error.name === "TimeoutError" || errorCode(error) === "ABORT_ERR");
+  return [isLate, isLate ? `no answer within ${String(timeoutMs / 1000)} s` : errorCode(error)];
 }

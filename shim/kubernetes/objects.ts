@@ -59,23 +59,28 @@ export class Objects {
     return this.expect(response, "apply", resource);
   }
 
-  /** Removes the resource, if it is there. */
-  async delete(resource: Resource, { dryRun = false } = {}): Promise<void> {
+  /** Removes the resource, if it is there. Whether it was. */
+  async delete(resource: Resource, { dryRun = false } = {}): Promise<boolean> {
     const response = await this.connection.send({
       method: "DELETE",
       path: apiPath(resource),
       query: { propagationPolicy: "Background", ...(dryRun && { dryRun: "All" }) },
     });
-    if (response.status !== 404) this.expect(response, "remove", resource);
+    if (response.status === 404) return false;
+    this.expect(response, "remove", resource);
+    return true;
   }
 
-  /** Gives up our fields of a resource that is another's. */
+  /** Gives up our fields of a resource that is another's. Whether it is there and had any. */
   async release(
     { apiVersion, kind, metadata: { name, namespace } }: Resource,
     options: { readonly dryRun?: boolean } = {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     const bare: Resource = { apiVersion, kind, metadata: { name, namespace } };
-    if ((await this.get(bare)) !== undefined) await this.apply(bare, options);
+    const live = await this.get(bare);
+    if (live === undefined) return false;
+    const released = await this.apply(bare, options);
+    return released.metadata["resourceVersion"] !== live.metadata["resourceVersion"];
   }
 
   /** Any other request. @throws ApiError unless the status is 2xx */

@@ -2,7 +2,7 @@ import { Failure } from "../errors.js";
 import { judge, type ProxyReport, type ProxyState, reportIn, STATS_FILTER } from "../plan/proxy-report.js";
 import { samplesIn } from "../plan/prometheus.js";
 import type { ExpectedHop } from "../plan/revision.js";
-import type { Connection } from "./connection.js";
+import { type Connection, NoAnswer } from "./connection.js";
 import { ApiError, each, type Objects } from "./objects.js";
 
 /** One Envoy of a hop, and whether it runs what was deployed. */
@@ -108,7 +108,13 @@ export class Proxies {
   private async metrics(pod: Pod, port: number, query: Readonly<Record<string, string>>): Promise<string> {
     const { name, namespace } = pod.metadata;
     const path = `/api/v1/namespaces/${namespace}/pods/${name}:${String(port)}/proxy/stats/prometheus`;
-    const { status, body } = await this.connection.send({ method: "GET", path, query, timeoutMs: TIMEOUT_MS });
+    const request = { method: "GET", path, query, timeoutMs: TIMEOUT_MS } as const;
+    const { status, body } = await this.connection.send(request).catch((cause: unknown) => {
+      if (!(cause instanceof NoAnswer)) throw cause;
+      // It may be the Pod's fault or the server's, but what was asked is the Pod.
+      const within = `within ${String(TIMEOUT_MS / 1000)} s`;
+      throw new Failure(`no answer on port ${String(port)} ${within} (asked through the API server)`, { cause });
+    });
     if (status === 200) return body;
     const why = status === 403 ? "you may not ask it (pods/proxy)" : `HTTP ${String(status)}`;
     throw new ApiError(`its metrics on port ${String(port)} cannot be read: ${why}`, status, []);

@@ -2,21 +2,20 @@ import type { Mesh } from "../config/model.js";
 import type { Read } from "../doctor/check.js";
 import type { ClusterSeen, Deployed } from "../doctor/seen.js";
 import { usedServices } from "../doctor/workloads.js";
-import type { Change } from "../plan/comparison.js";
 import { currentRevision, type ExpectedHop, newestFirst, type Revision } from "../plan/revision.js";
-import { pluralOf } from "../render/istio/api-path.js";
 import { podLabels } from "../render/istio/destination-rule.js";
 import { meshNameOf } from "../render/istio/labels.js";
 import type { PluginApi } from "../render/istio/plugin.js";
 import { roles } from "../render/istio/rbac.js";
-import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
+import { type Resource, titleOf } from "../render/istio/resource.js";
 import { inOrder, type MeshResources } from "../render/istio/resources.js";
 import type { Cluster } from "./cluster.js";
 import { Discovery } from "./discovery.js";
+import { driftOf } from "./drift.js";
 import { ApiError, each } from "./objects.js";
 import type { ProxyStatus } from "./proxies.js";
 import { missingRights } from "./rights.js";
-import { readAll, reading, readSecret, readService } from "./workloads.js";
+import { PLUGINS, readAll, reading, readPlugins, readSecret, readService } from "./workloads.js";
 
 /** What a file would be in a cluster. */
 export interface Plan {
@@ -26,7 +25,6 @@ export interface Plan {
   readonly hops: readonly ExpectedHop[];
 }
 
-const PLUGINS = ["WasmPlugin", "TrafficExtension"];
 const RULE = "DestinationRule";
 
 type Plugins = ClusterSeen["plugins"];
@@ -57,7 +55,7 @@ export class Survey {
     const namespaces = [...new Set([...mesh.hops.values()].map(({ namespace }) => namespace))];
     const [known, plugins, pods] = await Promise.all([
       reading(() => revisions.list()),
-      mapOf(namespaces, (namespace) => reading(() => this.pluginsOf(namespace))),
+      mapOf(namespaces, (namespace) => reading(() => readPlugins(this.cluster.objects, namespace))),
       mapOf(
         [...mesh.hops.values()].map(({ name }) => name),
         (name) => this.podsOf(mesh, name),
@@ -131,7 +129,7 @@ export class Survey {
     if (deployed === undefined) return { proxies: { value: [] }, moduleFetches: new Map(), drift: { value: [] } };
     const [proxies, drift] = await Promise.all([
       reading(() => this.cluster.proxies.statuses(deployed.hops)),
-      reading(() => this.drift(deployed.resources)),
+      reading(() => driftOf(deployed.resources, this.cluster.objects)),
     ]);
     const lacking = ("value" in proxies ? proxies.value : []).filter(({ state }) => state !== "loaded");
     return { proxies, drift, moduleFetches: await this.moduleFetches(lacking, pods) };
@@ -148,25 +146,6 @@ export class Survey {
     });
   }
 
-  /**
-   * What applying it again would change; a field that another manager has taken over is a change. Of a plugin also a field that
-   * somebody added: nothing but hopgate has to write there.
-   */
-  private async drift(resources: readonly Resource[]): Promise<readonly Change[]> {
-    const { objects } = this.cluster;
-    return each(resources, async (resource) => {
-      const live = await objects.get(resource);
-      if (live !== undefined && stageOf(resource) === "plugin")
-        return { resource, live, applied: { ...live, spec: resource["spec"] ?? {} } };
-      try {
-        return { resource, live, applied: await objects.apply(resource, { dryRun: true }) };
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 409) return { resource, live, applied: resource };
-        throw error;
-      }
-    });
-  }
-
   private async live(resources: readonly Resource[]): Promise<ClusterSeen["live"]> {
     const { objects } = this.cluster;
     const all = [...new Map(resources.map((resource) => [titleOf(resource), resource])).values()];
@@ -174,26 +153,20 @@ export class Survey {
     return new Map(all.map((resource, index) => [titleOf(resource), reads[index] ?? { unknown: "not read" }]));
   }
 
-  private async pluginsOf(namespace: string): Promise<readonly Resource[]> {
-    const lists = await each(PLUGINS, (kind) =>
-      readAll(this.cluster.objects, kindOf("extensions.istio.io/v1alpha1", kind), namespace),
-    );
-    return lists.flat();
-  }
-
   private async serviceEntries(namespaces: readonly string[]): Promise<readonly Resource[]> {
-    const kind = kindOf("networking.istio.io/v1", "ServiceEntry");
+    const { objects } = this.cluster;
+    const read = (namespace?: string): Promise<readonly Resource[]> =>
+      readAll(objects, "networking.istio.io/v1", "ServiceEntry", namespace);
     try {
-      return await readAll(this.cluster.objects, kind);
+      return await read();
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 403) throw error;
-      const lists = await each(namespaces, (namespace) => readAll(this.cluster.objects, kind, namespace));
-      return lists.flat();
+      return (await each(namespaces, read)).flat();
     }
   }
 
   private rulesOf(namespace: string): Promise<readonly Resource[]> {
-    return readAll(this.cluster.objects, kindOf("networking.istio.io/v1", RULE), namespace);
+    return readAll(this.cluster.objects, "networking.istio.io/v1", RULE, namespace);
   }
 
   private async podsOf(mesh: Mesh, name: string): Promise<NonNullable<ReturnType<Pods["get"]>>> {
@@ -216,10 +189,6 @@ export class Survey {
       return reading(() => readSecret(this.cluster.objects, namespace, name));
     });
   }
-}
-
-function kindOf(apiVersion: string, kind: string): Parameters<typeof readAll>[1] {
-  return { apiVersion, kind, plural: pluralOf({ kind }) };
 }
 
 /** `NAMESPACE/NAME`: the certificates of gateways, and what images are pulled with. */

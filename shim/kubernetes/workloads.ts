@@ -1,8 +1,11 @@
+import type { Mesh } from "../config/model.js";
 import type { Read } from "../doctor/check.js";
 import type { SecretSeen, ServiceSeen } from "../doctor/seen.js";
 import { Failure } from "../errors.js";
+import { pluralOf } from "../render/istio/api-path.js";
+import { meshNameOf } from "../render/istio/labels.js";
 import type { Resource } from "../render/istio/resource.js";
-import { ApiError, type Objects } from "./objects.js";
+import { ApiError, each, type Objects } from "./objects.js";
 
 /** What was read, or why not: nothing that is forbidden or gone wrong ends a survey. */
 export async function reading<T>(work: () => Promise<T>): Promise<Read<T>> {
@@ -67,13 +70,14 @@ export async function readSecret(objects: Objects, namespace: string, name: stri
 /** All of a kind in a namespace, or in all of them; empty where the cluster does not know the kind. */
 export async function readAll(
   objects: Objects,
-  { apiVersion, kind, plural }: { readonly apiVersion: string; readonly kind: string; readonly plural: string },
+  apiVersion: string,
+  kind: string,
   namespace?: string,
 ): Promise<readonly Resource[]> {
   const where = namespace === undefined ? "" : `/namespaces/${namespace}`;
   try {
     const { items } = await objects.request<{ readonly items: readonly Omit<Resource, "kind" | "apiVersion">[] }>(
-      { method: "GET", path: `/apis/${apiVersion}${where}/${plural}` },
+      { method: "GET", path: `/apis/${apiVersion}${where}/${pluralOf({ kind })}` },
       `list the ${kind}s of ${namespace ?? "all namespaces"}`,
     );
     // The items of a list do not say what they are.
@@ -82,4 +86,19 @@ export async function readAll(
     if (error instanceof ApiError && error.status === 404) return [];
     throw error;
   }
+}
+
+export const PLUGINS = ["WasmPlugin", "TrafficExtension"];
+
+/** Every plugin of a namespace, whoever made it. */
+export async function readPlugins(objects: Objects, namespace: string): Promise<readonly Resource[]> {
+  const lists = await each(PLUGINS, (kind) => readAll(objects, "extensions.istio.io/v1alpha1", kind, namespace));
+  return lists.flat();
+}
+
+/** The plugins of a mesh that are in the namespaces of its hops, by their labels. */
+export async function readOwnPlugins(objects: Objects, mesh: Mesh): Promise<readonly Resource[]> {
+  const namespaces = [...new Set([...mesh.hops.values()].map(({ namespace }) => namespace))];
+  const lists = await each(namespaces, (namespace) => readPlugins(objects, namespace));
+  return lists.flat().filter((plugin) => meshNameOf(plugin) === mesh.name);
 }

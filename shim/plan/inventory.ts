@@ -1,20 +1,24 @@
 import { meshNameOf } from "../render/istio/labels.js";
-import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
+import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { Change } from "./comparison.js";
 import { currentRevision, type ExpectedHop, newestFirst, type Revision } from "./revision.js";
-import { bridgeRoute } from "./transition.js";
+import { bridgeSurroundings } from "./bridge-surroundings.js";
+import { canBeKept, copyOfBefore } from "./transition.js";
 
 /** Everything of ours that may be in the cluster: of the current revision, and of those since that were not ended or undone. */
 export function inventory(revisions: readonly Revision[]): readonly Resource[] {
   const current = currentRevision(revisions);
-  const since = newestFirst(revisions).filter(({ number }) => number >= (current?.number ?? 0));
+  const since = newestFirst(revisions).filter(
+    ({ number, state }) => number >= (current?.number ?? 0) && state !== "failed",
+  );
   const all = new Map<string, Resource>();
   const [newest = [], ...older] = since.map(({ resources }) => resources);
-  // One that ended half way may have left the routes of before.
-  const bridges = older.flat().filter((resource) => stageOf(resource) === "routes");
-  // The newest word about a resource stands.
-  for (const resource of [...newest, ...older.flat(), ...bridges.map(bridgeRoute)]) {
-    if (!all.has(titleOf(resource))) all.set(titleOf(resource), resource);
+  // One that ended half way may have left what was kept of before.
+  const copies = older.flat().filter(canBeKept).map(copyOfBefore);
+  // The newest word about a resource stands, but what runs may still be of an older one, and need what that had.
+  for (const resource of [...newest, ...older.flat(), ...copies]) {
+    const newer = all.get(titleOf(resource));
+    all.set(titleOf(resource), newer === undefined ? resource : bridgeSurroundings(resource, newer));
   }
   return [...all.values()];
 }

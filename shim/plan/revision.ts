@@ -69,3 +69,8 @@ export function newestFirst(revisions: readonly Revision[]): readonly Revision[]
 export function nextNumber(revisions: readonly Revision[]): number {
   return Math.max(0, ...revisions.map(({ number }) => number)) + 1;
 }
+
+/** What there is to say about a revision that has not ended. */
+export function halfDone({ number }: Pick<Revision, "number">): string {
+  return `revision ${String(number)} is half done; hopgate deploy or hopgate rollback goes on from there`;
+}

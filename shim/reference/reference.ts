@@ -20,6 +20,7 @@ export const COMMANDS = [
   "diff",
   "deploy",
   "status",
+  "history",
   "rollback",
   "uninstall",
   "doctor",

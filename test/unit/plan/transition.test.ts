@@ -30,23 +30,26 @@ describe("bringing a mesh into a cluster", () => {
     const { first, plugins, ...rest } = transition([], after);
     expect(titles([...first, ...plugins])).toEqual(titles(after));
     expect(titles(plugins)).toEqual(["WasmPlugin agents/shop-agents", "WasmPlugin istio-ingress/shop-ingress"]);
-    expect(rest).toEqual({ bridgePlugins: [], movedRoutes: [], removedPlugins: [], last: [] });
-  });
-
-  it("where it is already: nothing moves or goes", () => {
-    const { bridgePlugins, movedRoutes, removedPlugins, last } = transition(mesh(), mesh());
-    expect({ bridgePlugins, movedRoutes, removedPlugins, last }).toEqual({
+    expect(rest).toEqual({
+      kept: [],
       bridgePlugins: [],
       movedRoutes: [],
+      lateSurroundings: [],
       removedPlugins: [],
       last: [],
     });
   });
 
+  it("where it is already: nothing moves or goes", () => {
+    const { first, plugins, ...rest } = transition(mesh(), mesh());
+    expect(titles([...first, ...plugins])).toEqual(titles(mesh()));
+    for (const resources of Object.values(rest)) expect(resources).toEqual([]);
+  });
+
   it("keeps the route for hosts that go, until the filter that sends requests there has gone", () => {
-    const { first, movedRoutes, last } = transition(mesh("a.example.internal, b.example.internal"), mesh());
+    const { kept, movedRoutes, last } = transition(mesh("a.example.internal, b.example.internal"), mesh());
     const bridge = "VirtualService istio-ingress/shop-ingress-llm-before";
-    expect(titles(first)).toContain(bridge);
+    expect(titles(kept)).toEqual([bridge]);
     expect(titles(movedRoutes)).toEqual(["VirtualService istio-ingress/shop-ingress-llm"]);
     expect(titles(last)).toEqual([bridge]);
   });
@@ -57,6 +60,36 @@ describe("bringing a mesh into a cluster", () => {
     const kinds = last.map(({ kind }) => kind);
     expect(kinds.indexOf("VirtualService")).toBeLessThan(kinds.indexOf("ServiceEntry"));
     expect(titles([...removedPlugins, ...last])).toEqual(titles(mesh()));
+  });
+});
+
+describe("a Cloud Run service at another address", () => {
+  const at = (url: string, reports = ""): readonly Resource[] =>
+    resourcesOf(
+      sample({
+        backends: backendsWith(reports).replace(REPORTS, url),
+        routes: routesTo("a.example.internal"),
+      }),
+    );
+  const OTHER = "https://reports-def456-uc.a.run.app";
+
+  it("the one of before stays known, and is spoken TLS to, until no filter and no route sends anything there", () => {
+    const { kept, first, last } = transition(at(REPORTS), at(OTHER));
+    expect(titles(kept)).toEqual([
+      "DestinationRule istio-ingress/shop-ingress-reports-before",
+      "ServiceEntry istio-ingress/shop-reports-before",
+    ]);
+    expect(kept.map(({ spec }) => JSON.stringify(spec))).toEqual([
+      expect.stringContaining("reports-abc123"),
+      expect.stringContaining("reports-abc123"),
+    ]);
+    expect(JSON.stringify(first)).not.toContain("reports-abc123");
+    expect(titles(last)).toEqual(titles(kept));
+  });
+
+  it("behind a waypoint it is not kept: nothing would say there who may call", () => {
+    const { kept } = transition(at(REPORTS, ", through: agents"), at(OTHER, ", through: agents"));
+    expect(titles(kept)).toEqual(["DestinationRule agents/shop-agents-reports-before"]);
   });
 });
 

@@ -1,0 +1,95 @@
+import { colours, type Paint } from "../output/colours.js";
+import type { Io } from "../output/io.js";
+import { table } from "../output/table.js";
+import { halfDone, type Revision } from "../plan/revision.js";
+import { titleOf } from "../render/istio/resource.js";
+import { proxyAsJson } from "./deploy.js";
+import { revisionAsJson } from "./history.js";
+import { counted, namesOf } from "./resource-names.js";
+import type { ClusterFailure, ClusterStatus } from "./status.js";
+import { STRAY_FIX, strayText } from "./stray-plugins.js";
+
+export function statusAsJson(status: ClusterStatus | ClusterFailure): object {
+  if ("error" in status) return status;
+  const { context, current, last, proxies, drifted, strays } = status;
+  return {
+    context,
+    ...(current !== undefined && { current: revisionAsJson(current) }),
+    ...(last !== undefined && { last: revisionAsJson(last) }),
+    hops: (current?.hops ?? []).map(({ hop, namespace, config, module }) => ({
+      hop,
+      namespace,
+      config,
+      module,
+      proxies: proxies.filter((proxy) => proxy.hop === hop).map(proxyAsJson),
+    })),
+    not_as_deployed: "unknown" in drifted ? { unknown: drifted.unknown } : drifted.value.map(titleOf),
+    ...("value" in strays && strays.value.length > 0 && { plugins_of_no_revision: strays.value.map(titleOf) }),
+  };
+}
+
+/** What there is to say about a cluster, for people. */
+export function statusText(status: ClusterStatus | ClusterFailure, io: Io): string {
+  const paint = colours(io);
+  if ("error" in status) return `${status.context}: ${paint("red", status.error)}`;
+  return [
+    ...headLines(status),
+    ...warnings(status).map((line) => paint("yellow", line)),
+    ...proxyLines(status, paint),
+  ].join("\n");
+}
+
+function headLines({ context, current, strays }: ClusterStatus): readonly string[] {
+  if (current !== undefined) {
+    const since = current.endedAt ?? current.startedAt;
+    return [`${context}: revision ${String(current.number)}, since ${since}`, `image ${current.image}`];
+  }
+  const plugins = "value" in strays ? strays.value : [];
+  if (plugins.length === 0) return [`${context}: nothing is deployed`];
+  return [`${context}: ${strayText(plugins)}`, STRAY_FIX, "hopgate doctor says whether proxies run them."];
+}
+
+function warnings({ last, drifted }: ClusterStatus): readonly string[] {
+  return [...revisionWarning(last), ...driftWarning(drifted)];
+}
+
+function revisionWarning(last: Revision | undefined): readonly string[] {
+  if (last === undefined) return [];
+  const { number, state, startedAt, endedAt = "", reason = "" } = last;
+  if (state === "pending")
+    return [`revision ${String(number)} was begun at ${startedAt} and has not ended`, halfDone(last)];
+  const [first = "", ...more] = reason.split("\n");
+  return [
+    `revision ${String(number)} failed at ${endedAt} and was undone: ${first}`,
+    ...more.map((line) => `  ${line}`),
+  ];
+}
+
+function driftWarning(drifted: ClusterStatus["drifted"]): readonly string[] {
+  if ("unknown" in drifted) return [`whether resources are as deployed is unknown: ${drifted.unknown}`];
+  const { length } = drifted.value;
+  if (length === 0) return [];
+  const what = length === 1 ? "1 resource is" : `${counted(length, "resource")} are`;
+  return [
+    `${what} not as deployed: ${namesOf(drifted.value)} (hopgate diff shows how, hopgate deploy brings them back)`,
+  ];
+}
+
+function proxyLines({ current, proxies }: ClusterStatus, paint: Paint): readonly string[] {
+  if (current === undefined) return [];
+  const rows = proxies.map(({ hop, namespace, pod, state, reason, report }) => [
+    hop,
+    `${namespace}/${pod}`,
+    paint(state === "loaded" ? "green" : "red", state),
+    countsOf(report?.requests ?? {}),
+    reason,
+  ]);
+  const empty = current.hops.filter(({ hop }) => !proxies.some((proxy) => proxy.hop === hop));
+  for (const { hop, namespace } of empty) rows.push([hop, namespace, paint("red", "no Pods"), "", ""]);
+  return [table([["HOP", "PROXY", "STATE", "REQUESTS", ""], ...rows])];
+}
+
+function countsOf(requests: Readonly<Record<string, number>>): string {
+  const counts = Object.entries(requests).sort(([a], [b]) => (a < b ? -1 : 1));
+  return counts.map(([result, count]) => `${result} ${String(count)}`).join(", ");
+}

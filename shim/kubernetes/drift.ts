@@ -1,0 +1,22 @@
+import type { Change } from "../plan/comparison.js";
+import { type Resource, stageOf } from "../render/istio/resource.js";
+import { ApiError, each, type Objects } from "./objects.js";
+
+/**
+ * What applying what was deployed again would change; a field that another manager has taken over is a change. Of a plugin also a
+ * field that somebody added: nothing but hopgate has to write there. Changes nothing.
+ * @throws ApiError if it may not be asked
+ */
+export async function driftOf(resources: readonly Resource[], objects: Objects): Promise<readonly Change[]> {
+  return each(resources, async (resource) => {
+    const live = await objects.get(resource);
+    if (live !== undefined && stageOf(resource) === "plugin")
+      return { resource, live, applied: { ...live, spec: resource["spec"] ?? {} } };
+    try {
+      return { resource, live, applied: await objects.apply(resource, { dryRun: true }) };
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 409) return { resource, live, applied: resource };
+      throw error;
+    }
+  });
+}
