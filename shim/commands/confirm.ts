@@ -12,6 +12,8 @@ export async function confirmed(question: string, io: Io, signal: AbortSignal): 
   let isLineOpen = true;
   try {
     stderr.write(`${question} [y/N] `);
+    // Of an interface that is closed already, the lines never end.
+    signal.throwIfAborted();
     for await (const line of lines) {
       isLineOpen = !("isTTY" in stdin && stdin.isTTY === true);
       return /^\s*y(es)?\s*$/i.test(line);

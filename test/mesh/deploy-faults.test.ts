@@ -27,7 +27,11 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
   afterAll(() => shop.close());
 
   /** Starts a command, and does something when it has got so far that its stderr says `line`. */
-  async function at(line: string, args: readonly string[], then: (kill: () => void) => void): Promise<Ran> {
+  async function at(
+    line: string,
+    args: readonly string[],
+    then: (kill: (signal?: NodeJS.Signals) => void) => void,
+  ): Promise<Ran> {
     const { child, ended } = shop.work.start(...args);
     let stderr = "";
     let isThere = false;
@@ -35,7 +39,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       stderr += chunk.toString("utf8");
       if (isThere || !stderr.includes(line)) return;
       isThere = true;
-      then(() => child.kill("SIGKILL"));
+      then((signal = "SIGKILL") => child.kill(signal));
     });
     const ran = await ended;
     expect(isThere, `it never said ${line}: ${ran.stderr}`).toBe(true);
@@ -71,6 +75,17 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
         expect((await shop.resources()).filter((name) => name.endsWith("-before"))).toEqual([]);
       },
     );
+
+    it("by Ctrl-C says what it leaves behind, and status how to go on", async () => {
+      expect(await shop.deploy("-c", "hopgate.yaml")).toMatchObject({ code: 0 });
+      const args = [...deployArgs("-c", "more.yaml"), ...asDeployer()];
+      const { code, stderr } = await at("routes moved", args, (kill) => kill("SIGINT"));
+      const next = /revision \d+ is half done; hopgate deploy or hopgate rollback goes on from there\n/;
+      expect(stderr).toMatch(new RegExp(`\ninterrupted: ${next.source}$`));
+      expect(code).toBe(130);
+      expect((await shop.hopgate("status")).stdout).toMatch(next);
+      expect(await shop.deploy("-c", "hopgate.yaml")).toMatchObject({ code: 0 });
+    });
 
     it("can be rolled back instead", async () => {
       expect(await shop.deploy("-c", "hopgate.yaml")).toMatchObject({ code: 0 });
@@ -277,7 +292,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       expect(stderr).toContain("agents/waypoint-0 is unknown");
       expect(stderr).toContain("Nothing was changed.");
       expect(status.code).toBe(1);
-      expect(status.stdout).toMatch(/agents\/waypoint-0\s+unknown/);
+      expect(status.stdout).toMatch(/agents\/waypoint-0\s+unknown.*asked through the API server|HTTP 50/);
       await expectUnharmed(before);
     });
 

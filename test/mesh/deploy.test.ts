@@ -94,6 +94,17 @@ describe.skipIf(programs === undefined)(
       expect(await shop.hopgate("diff", ...shop.imageOptions)).toEqual({ code: 0, stdout: "", stderr: "" });
     });
 
+    it("status names what somebody removed since, and deploy brings it back", async () => {
+      await shop.mesh.cluster.kubectl(["delete", "virtualservice", "-n", "istio-ingress", "shop-ingress-llm"]);
+      const { code, stdout } = await shop.hopgate("status");
+      expect(stdout).toContain(
+        "1 resource is not as deployed: VirtualService istio-ingress/shop-ingress-llm (hopgate diff",
+      );
+      expect(code).toBe(1);
+      expect(await shop.deploy()).toMatchObject({ code: 0 });
+      expect(await shop.hopgate("status")).toMatchObject({ code: 0 });
+    });
+
     it("refuses a field that another manager owns, by name, and changes nothing until that manager gives it up", async () => {
       const somebody = (spec: object): Promise<string> =>
         shop.mesh.cluster.kubectl(
@@ -160,7 +171,16 @@ describe.skipIf(programs === undefined)(
       const { code, stdout, stderr } = await shop.hopgate("rollback");
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
       expect(stderr).toMatch(/current {2}revision \d+ .*\ntarget {3}revision \d+ /);
+      expect(stderr).toMatch(/\d+ resources differ: .*VirtualService istio-ingress\/shop-ingress-kb/);
       expect(stderr).toContain("Nothing was changed.");
+    });
+
+    it("history shows the revisions, and which is in place", async () => {
+      const { code, stdout } = await shop.hopgate("history", "-o", "json");
+      expect(code).toBe(0);
+      const [{ revisions }] = JSON.parse(stdout) as [{ revisions: { state: string; in_place: boolean }[] }];
+      expect(revisions.length).toBeGreaterThan(1);
+      expect(revisions.filter(({ in_place }) => in_place)).toEqual([revisions[0]]);
     });
 
     it("rollback -y brings it back, as a new revision", async () => {
@@ -175,7 +195,11 @@ describe.skipIf(programs === undefined)(
     it("uninstall removes what hopgate made, and nothing else", async () => {
       const { code, stdout, stderr } = await shop.hopgate("uninstall", "-y");
       expect(code, stderr).toBe(0);
-      expect(stdout).toMatch(/^ok one: \d+ resources removed\n$/);
+      // The waypoint was there before.
+      expect(stdout).toMatch(/^ok one: \d+ resources removed, 1 left without what hopgate added\n$/);
+      expect(stderr).toContain(
+        "These stay, without what hopgate added:\n  Gateway.gateway.networking.k8s.io agents/waypoint\n",
+      );
       expect(await shop.resources()).toEqual([]);
       expect(await shop.snapshot()).toEqual(untouched);
       const kubectl = (args: readonly string[]): Promise<string> => shop.mesh.cluster.kubectl(args);
@@ -184,6 +208,20 @@ describe.skipIf(programs === undefined)(
         code: 0,
         stdout: "ok one: there was nothing to remove\n",
       });
+    });
+
+    it("uninstall and status do not take for nothing what somebody applied from render, and deploy takes it over", async () => {
+      const { stdout: rendered } = await shop.work.run("render", "--image", shop.image, "-o", "json");
+      const apply = ["apply", "--server-side", "--field-manager=hopgate", "-f", "-"];
+      await shop.mesh.cluster.kubectl(apply, rendered);
+      for (const command of [["status"], ["uninstall", "-y"]] as const) {
+        const { code, stdout, stderr } = await shop.hopgate(...command);
+        expect(stdout + stderr).toContain("2 plugins of this mesh are there, but they were not made by hopgate deploy");
+        expect(code).toBe(1);
+      }
+      expect(await shop.deploy()).toMatchObject({ code: 0 });
+      expect((await shop.hopgate("uninstall", "-y")).code).toBe(0);
+      expect(await shop.snapshot()).toEqual(untouched);
     });
 
     it("deploys a TrafficExtension, where that is wanted, and takes the place of the WasmPlugin", async () => {

@@ -12,14 +12,31 @@ export interface Ran {
 }
 
 export async function hopgate(...argv: readonly string[]): Promise<Ran> {
+  return hopgateWith({}, ...argv);
+}
+
+export interface Surroundings {
+  /** Ends the command. */
+  readonly signal?: AbortSignal;
+  /** What somebody types. */
+  readonly stdin?: NodeJS.ReadableStream;
+  /** Told of each piece of output. */
+  readonly onOutput?: (text: string) => void;
+}
+
+export async function hopgateWith(
+  { signal = new AbortController().signal, stdin, onOutput }: Surroundings,
+  ...argv: readonly string[]
+): Promise<Ran> {
   let stdout = "";
   let stderr = "";
   const io = {
-    stdout: { write: (text: string) => (stdout += text) },
-    stderr: { write: (text: string) => (stderr += text) },
+    stdin,
+    stdout: { write: (text: string) => ((stdout += text), onOutput?.(text)) },
+    stderr: { write: (text: string) => ((stderr += text), onOutput?.(text)) },
     env: {},
   };
-  const code = await run(argv, io, new AbortController().signal);
+  const code = await run(argv, io, signal);
   return { code, stdout, stderr };
 }
 

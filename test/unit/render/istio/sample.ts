@@ -24,8 +24,12 @@ const PARTS = {
 };
 
 export function sample(parts: Partial<typeof PARTS> = {}): Mesh {
+  return parseMesh(sampleText(parts), "hopgate.yaml");
+}
+
+export function sampleText(parts: Partial<typeof PARTS> = {}): string {
   const { backends, routes, hops, more } = { ...PARTS, ...parts };
-  return parseMesh(`name: shop\nbackends: ${backends}\nroutes: ${routes}\nhops: ${hops}\n${more}`, "hopgate.yaml");
+  return `name: shop\nbackends: ${backends}\nroutes: ${routes}\nhops: ${hops}\n${more}`;
 }
 
 export function resourcesOf(mesh: Mesh, api: "wasmplugin" | "trafficextension" = "wasmplugin"): readonly Resource[] {

@@ -1,0 +1,265 @@
+import { Readable } from "node:stream";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { type Resource, titleOf } from "../../../shim/render/istio/resource.js";
+import { writeKubeconfig } from "../kubernetes/api-server.js";
+import { FakeShop, OTHER_ROUTES } from "../kubernetes/shop.js";
+import { hopgate, hopgateWith, type Ran, type Surroundings } from "./support.js";
+
+let shop: FakeShop;
+beforeEach(async () => {
+  shop = await FakeShop.open();
+});
+afterEach(() => shop.close());
+
+const ran = (command: string, ...args: readonly string[]): Promise<Ran> => hopgate(command, ...args, ...shop.options);
+const ranWith = (surroundings: Surroundings, command: string, ...args: readonly string[]): Promise<Ran> =>
+  hopgateWith(surroundings, command, ...args, ...shop.options);
+
+function only(kind: string, name: string): Resource {
+  const found = shop.target().resources.find((one) => one.kind === kind && one.metadata.name === name);
+  if (found === undefined) throw new Error(`no ${kind} ${name}`);
+  return found;
+}
+
+/** Leaves revision 2 half done. */
+async function interruptDeployment(): Promise<void> {
+  const ending = new AbortController();
+  shop.api.before = (method, path, isDryRun) => {
+    if (method === "PATCH" && !isDryRun && path.includes("/virtualservices/")) ending.abort();
+  };
+  await shop
+    .rollout({ signal: ending.signal })
+    .to(shop.target(OTHER_ROUTES))
+    .catch(() => undefined);
+  shop.api.before = () => undefined;
+}
+
+/** A deployment that is undone, for a reason of several lines. */
+async function failDeployment(): Promise<void> {
+  const [proxy] = shop.api.proxies;
+  const runs = proxy?.runs;
+  if (proxy !== undefined) proxy.runs = { config: "2", module: "m" };
+  const rollout = shop.cluster().rollout({
+    notify: (line) => {
+      if (line.startsWith("failed") && proxy !== undefined) proxy.runs = runs;
+    },
+    signal: new AbortController().signal,
+    timeoutMs: 300,
+  });
+  await rollout.to(shop.target(OTHER_ROUTES)).catch(() => undefined);
+}
+
+describe("status", () => {
+  it("exits 0 where every proxy runs what is deployed, as it was deployed", async () => {
+    await shop.deploy();
+    const { code, stdout } = await ran("status");
+    expect(stdout).not.toContain("as deployed");
+    expect(code).toBe(0);
+  });
+
+  it("names what somebody changed or removed since, and exits 1", async () => {
+    await shop.deploy();
+    shop.api.remove(only("VirtualService", "shop-ingress-llm"));
+    shop.api.tamper(only("VirtualService", "shop-ingress-reports"), { hosts: ["other.example.internal"] });
+    const { code, stdout } = await ran("status");
+    expect(stdout).toContain(
+      "2 resources are not as deployed: VirtualService istio-ingress/shop-ingress-llm, " +
+        "VirtualService istio-ingress/shop-ingress-reports (hopgate diff shows how, hopgate deploy brings them back)\n",
+    );
+    expect(code).toBe(1);
+    const [cluster] = JSON.parse((await ran("status", "-o", "json")).stdout) as [{ not_as_deployed: string[] }];
+    expect(cluster.not_as_deployed).toEqual([
+      "VirtualService istio-ingress/shop-ingress-llm",
+      "VirtualService istio-ingress/shop-ingress-reports",
+    ]);
+  });
+
+  it("does not know that where one may not ask, which is no error", async () => {
+    await shop.deploy();
+    const path = "/apis/networking.istio.io/v1/namespaces/istio-ingress/virtualservices/shop-ingress-llm";
+    shop.api.forbidden.add(`PATCH ${path}`);
+    const { code, stdout } = await ran("status");
+    expect(stdout).toContain("whether resources are as deployed is unknown: Cannot apply VirtualService");
+    expect(code).toBe(0);
+  });
+
+  it("asks that again only after a while where it watches", async () => {
+    await shop.deploy();
+    let [dryRuns, looks] = [0, 0];
+    shop.api.before = (method, _, isDryRun) => void (dryRuns += method === "PATCH" && isDryRun ? 1 : 0);
+    const ending = new AbortController();
+    const onOutput = (): void => {
+      if (++looks === 2) ending.abort();
+    };
+    expect((await ranWith({ signal: ending.signal, onOutput }, "status", "--watch")).code).toBe(130);
+    const plugins = shop.target().resources.filter(({ kind }) => kind === "WasmPlugin").length;
+    expect({ looks, dryRuns }).toEqual({ looks: 2, dryRuns: shop.target().resources.length - plugins });
+  });
+
+  it("says of a deployment that was interrupted how to go on, and exits 1", async () => {
+    await shop.deploy();
+    await interruptDeployment();
+    const { code, stdout } = await ran("status");
+    expect(stdout).toMatch(/^revision 2 was begun at \S+ and has not ended$/m);
+    expect(stdout).toContain("revision 2 is half done; hopgate deploy or hopgate rollback goes on from there\n");
+    expect(code).toBe(1);
+  });
+
+  it("shows the whole reason of the last failure", async () => {
+    await shop.deploy();
+    await failDeployment();
+    const { stdout } = await ran("status");
+    expect(stdout).toMatch(
+      /^revision 2 failed at \S+ and was undone: Not every proxy runs what was deployed:\n {4}ingress: istio-ingress\/ingress-0 is other: /m,
+    );
+  });
+
+  it("shows every cluster, and of one that is dead why, and exits 1", async () => {
+    await shop.deploy();
+    await writeKubeconfig(shop.kubeconfig, [shop.api, { name: "dead", port: 1 }]);
+    const both = ["--context", "one", "--context", "dead"];
+    const { code, stdout } = await ran("status", ...both);
+    expect(stdout).toContain("one: revision 1, since ");
+    expect(stdout).toContain("dead: The API server of dead (https://127.0.0.1:1) cannot be reached: ECONNREFUSED.\n");
+    expect(code).toBe(1);
+    expect(JSON.parse((await ran("status", "-o", "json", ...both)).stdout)).toMatchObject([
+      { context: "one", current: { revision: 1 } },
+      { context: "dead", error: expect.stringContaining("ECONNREFUSED") as string },
+    ]);
+  });
+});
+
+describe("plugins that somebody applied from hopgate render", () => {
+  beforeEach(() => shop.api.put(...shop.target().resources));
+
+  it("are told by status, with what to do, and 1", async () => {
+    const { code, stdout } = await ran("status");
+    expect(stdout).toContain(
+      "one: 2 plugins of this mesh are there, but they were not made by hopgate deploy: " +
+        "WasmPlugin agents/shop-agents, WasmPlugin istio-ingress/shop-ingress\n",
+    );
+    expect(stdout).toContain("kubectl delete -k");
+    expect(stdout).toContain("hopgate doctor");
+    expect(code).toBe(1);
+  });
+
+  it("are not taken for nothing by uninstall, nor removed", async () => {
+    const { code, stdout, stderr } = await ran("uninstall", "-y");
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("2 plugins of this mesh are there, but they were not made by hopgate deploy");
+    expect(stderr).toContain("kubectl apply --server-side --field-manager=hopgate, hopgate deploy takes them over");
+    expect(shop.api.get(only("WasmPlugin", "shop-ingress"))).toBeDefined();
+  });
+});
+
+describe("uninstall", () => {
+  it("lists apart what stays, and counts what was removed", async () => {
+    await shop.deploy();
+    const count = shop.target().resources.length;
+    const { code, stdout, stderr } = await ran("uninstall", "-y");
+    expect(code, stderr).toBe(0);
+    const [made = "", stays = ""] = stderr.split("These stay, without what hopgate added:\n");
+    expect(made).not.toContain("agents/waypoint");
+    expect(made).toContain("  WasmPlugin agents/shop-agents\n");
+    expect(stays.split("\n")[0]).toBe("  Gateway.gateway.networking.k8s.io agents/waypoint");
+    expect(stdout).toBe(`ok one: ${String(count - 1)} resources removed, 1 left without what hopgate added\n`);
+    expect((await ran("uninstall", "-y")).stdout).toBe("ok one: there was nothing to remove\n");
+  });
+});
+
+describe("rollback", () => {
+  it("says what differs, takes no for no, and ends the line of the question", async () => {
+    await shop.deploy();
+    await shop.deploy(OTHER_ROUTES);
+    const stdin = Readable.from(["n\n"]);
+    const { code, stderr } = await ranWith({ stdin }, "rollback");
+    expect(stderr).toMatch(/current {2}revision 2 .*\ntarget {3}revision 1 .*\n\d+ resources differ: /);
+    expect(stderr).toContain("VirtualService istio-ingress/shop-ingress-kb");
+    expect(stderr).toMatch(/\? \[y\/N\] \nNothing was changed\.\n$/);
+    expect(code).toBe(1);
+  });
+
+  it("takes what is half done for what is current", async () => {
+    await shop.deploy();
+    await interruptDeployment();
+    const { stderr } = await ranWith({ stdin: Readable.from([]) }, "rollback");
+    expect(stderr).toMatch(/current {2}revision 2 {2}half done since .*\ntarget {3}revision 1 /);
+  });
+
+  it("points to history where there is no such revision", async () => {
+    await shop.deploy();
+    const { code, stderr } = await ran("rollback", "7", "-y");
+    expect(stderr).toContain("write one of 1; hopgate history shows what they are");
+    expect(code).toBe(2);
+  });
+
+  it("prints what it did as JSON", async () => {
+    await shop.deploy();
+    await shop.deploy(OTHER_ROUTES);
+    const { code, stdout } = await ran("rollback", "-y", "-o", "json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      mesh: "shop",
+      clusters: [
+        {
+          ...{ context: "one", state: "deployed", revision: 3, rollback_of: 1, changed: true },
+          proxies: [
+            { hop: "ingress", state: "loaded" },
+            { hop: "agents", state: "loaded" },
+          ],
+        },
+      ],
+    });
+  });
+
+  it.each([
+    ["at the question", "interrupted: nothing was changed\n", undefined],
+    ["half way", "interrupted: revision 3 is half done; hopgate deploy or hopgate rollback goes on from there\n", "-y"],
+  ])("that is interrupted %s says so, and exits 130", async (_, message, yes) => {
+    await shop.deploy();
+    await shop.deploy(OTHER_ROUTES);
+    const ending = new AbortController();
+    shop.api.before = (method, path, isDryRun) => {
+      if (method === "PATCH" && !isDryRun && path.includes("/virtualservices/")) ending.abort();
+    };
+    const stdin = new Readable({ read: () => undefined });
+    const onOutput = (text: string): void => {
+      if (text.includes("[y/N]")) ending.abort();
+    };
+    const { code, stdout, stderr } = await ranWith(
+      { stdin, onOutput, signal: ending.signal },
+      "rollback",
+      ...(yes === undefined ? [] : [yes]),
+    );
+    expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+    expect(stderr.endsWith(`\n${message}`), stderr).toBe(true);
+  });
+});
+
+describe("history", () => {
+  it("shows the revisions that are kept, the newest first, and which is in place", async () => {
+    expect((await ran("history")).stdout).toBe("one: there are no revisions\n");
+    await shop.deploy();
+    await failDeployment();
+    const { code, stdout } = await ran("history");
+    expect(code).toBe(0);
+    const [, head = "", newest = "", oldest = ""] = stdout.split("\n");
+    expect(head).toMatch(/^REVISION {2}STATE +STARTED +ENDED +HOPS +RESOURCES +IMAGE$/);
+    expect(newest).toMatch(/^2 +failed .* Not every proxy runs what was deployed:$/);
+    expect(oldest).toMatch(/^1 +deployed \(in place\) .* 2 +\d+ +registry\.example\.com/);
+    const [cluster] = JSON.parse((await ran("history", "-o", "json")).stdout) as [{ revisions: object[] }];
+    expect(cluster.revisions).toMatchObject([
+      { revision: 2, state: "failed", in_place: false, reason: expect.stringContaining("\n") as string },
+      { revision: 1, state: "deployed", in_place: true, resources: shop.target().resources.map(titleOf).length },
+    ]);
+  });
+
+  it("says which revision one brought back", async () => {
+    await shop.deploy();
+    await shop.deploy(OTHER_ROUTES);
+    await ran("rollback", "-y");
+    expect((await ran("history")).stdout).toMatch(/^3 +deployed \(in place\) .* rollback to 1$/m);
+  });
+});

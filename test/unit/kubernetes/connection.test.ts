@@ -1,0 +1,42 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import { Connection } from "../../../shim/kubernetes/connection.js";
+import { type Folder, temporaryFolder } from "../commands/support.js";
+import { writeKubeconfig } from "./api-server.js";
+
+let folder: Folder;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  folder.remove();
+});
+
+const open = (context?: string): Connection => Connection.open({ context }, new AbortController().signal);
+
+describe("KUBECONFIG with several files", () => {
+  it("is what those say that are there: of two words about one thing, the first", async () => {
+    const first = await writeKubeconfig(`${folder.path}/first`, [{ name: "one", port: 1001 }]);
+    const second = await writeKubeconfig(`${folder.path}/second`, [
+      { name: "two", port: 1002 },
+      { name: "one", port: 1003 },
+    ]);
+    vi.stubEnv("KUBECONFIG", `${folder.path}/none:${first}:${folder.path}/neither:${second}`);
+    expect(open().context).toBe("one");
+    expect(open("two").context).toBe("two");
+    await expect(open("one").send({ method: "GET", path: "/version" })).rejects.toThrow("https://127.0.0.1:1001");
+  });
+
+  it("of which none is there is refused, and all are named", () => {
+    vi.stubEnv("KUBECONFIG", "/nonexistent/a:/nonexistent/b");
+    expect(() => open()).toThrow("KUBECONFIG names no file that is there: /nonexistent/a, /nonexistent/b");
+  });
+
+  it("of which one is no kubeconfig is refused, and that one is named", async () => {
+    const good = await writeKubeconfig(`${folder.path}/good`, [{ name: "one", port: 1001 }]);
+    const bad = folder.write("bad", "{ contexts: [");
+    vi.stubEnv("KUBECONFIG", `${good}:${bad}`);
+    expect(() => open()).toThrow(new RegExp(`^${bad} cannot be used: `));
+  });
+});
