@@ -2,6 +2,7 @@ import { loadMesh } from "../config/load.js";
 import { Cluster } from "../kubernetes/cluster.js";
 import type { Io } from "../output/io.js";
 import { table } from "../output/table.js";
+import { harmless } from "../output/text.js";
 import { currentRevision, newestFirst, type Revision } from "../plan/revision.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 
@@ -53,7 +54,7 @@ function remarkOn({ state, rollbackOf, reason = "" }: Revision): string {
   const remarks = [
     ...(rollbackOf === undefined ? [] : [`rollback to ${String(rollbackOf)}`]),
     ...(state === "pending" ? ["has not ended"] : []),
-    ...(reason === "" ? [] : [reason.split("\n", 1)[0] ?? ""]),
+    ...(reason === "" ? [] : [harmless(reason.split("\n", 1)[0] ?? "")]),
   ];
   return remarks.join("; ");
 }

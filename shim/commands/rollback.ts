@@ -6,6 +6,7 @@ import { Cluster } from "../kubernetes/cluster.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { table } from "../output/table.js";
+import { harmless } from "../output/text.js";
 import { currentRevision, newestFirst, type Revision } from "../plan/revision.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
@@ -39,7 +40,7 @@ export async function rollback(
       io.stderr.write("Nothing was changed.\n");
       return 1;
     }
-    const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${line}\n`);
+    const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
     const rollout = cluster.rollout({ notify, signal, timeoutMs: options.timeout * 1000 });
     const { image, hops, resources } = target;
     const { revision, isChanged, proxies } = await rollout.to({ image, hops, resources, rollbackOf: target.number });

@@ -1,13 +1,14 @@
 import { colours, type Paint } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { table } from "../output/table.js";
+import { harmless } from "../output/text.js";
 import { halfDone, type Revision } from "../plan/revision.js";
 import { titleOf } from "../render/istio/resource.js";
 import { proxyAsJson } from "./deploy.js";
 import { revisionAsJson } from "./history.js";
 import { counted, namesOf } from "./resource-names.js";
 import type { ClusterFailure, ClusterStatus } from "./status.js";
-import { STRAY_FIX, strayText } from "./stray-plugins.js";
+import { strayReport } from "./stray-plugins.js";
 
 export function statusAsJson(status: ClusterStatus | ClusterFailure): object {
   if ("error" in status) return status;
@@ -31,22 +32,22 @@ export function statusAsJson(status: ClusterStatus | ClusterFailure): object {
 /** What there is to say about a cluster, for people. */
 export function statusText(status: ClusterStatus | ClusterFailure, io: Io): string {
   const paint = colours(io);
-  if ("error" in status) return `${status.context}: ${paint("red", status.error)}`;
+  if ("error" in status) return `${status.context}: ${paint("red", harmless(status.error))}`;
   return [
     ...headLines(status),
-    ...warnings(status).map((line) => paint("yellow", line)),
+    ...warnings(status).map((line) => paint("yellow", harmless(line))),
     ...proxyLines(status, paint),
   ].join("\n");
 }
 
-function headLines({ context, current, strays }: ClusterStatus): readonly string[] {
+function headLines({ context, mesh, current, strays }: ClusterStatus): readonly string[] {
   if (current !== undefined) {
     const since = current.endedAt ?? current.startedAt;
     return [`${context}: revision ${String(current.number)}, since ${since}`, `image ${current.image}`];
   }
-  const plugins = "value" in strays ? strays.value : [];
-  if (plugins.length === 0) return [`${context}: nothing is deployed`];
-  return [`${context}: ${strayText(plugins)}`, STRAY_FIX, "hopgate doctor says whether proxies run them."];
+  const report = strayReport(mesh, "value" in strays ? strays.value : []);
+  if (report === undefined) return [`${context}: nothing is deployed`];
+  return [`${context}: ${report.message}`, report.fix, "hopgate doctor says whether proxies run them."];
 }
 
 function warnings({ last, drifted }: ClusterStatus): readonly string[] {
@@ -82,7 +83,7 @@ function proxyLines({ current, proxies }: ClusterStatus, paint: Paint): readonly
     `${namespace}/${pod}`,
     paint(state === "loaded" ? "green" : "red", state),
     countsOf(report?.requests ?? {}),
-    reason,
+    harmless(reason),
   ]);
   const empty = current.hops.filter(({ hop }) => !proxies.some((proxy) => proxy.hop === hop));
   for (const { hop, namespace } of empty) rows.push([hop, namespace, paint("red", "no Pods"), "", ""]);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { loadMesh } from "../config/load.js";
+import type { Mesh } from "../config/model.js";
 import type { Read } from "../doctor/check.js";
 import { Failure } from "../errors.js";
 import { Cluster } from "../kubernetes/cluster.js";
@@ -27,6 +28,7 @@ const DRIFT_MS = 10_000;
 
 export interface ClusterStatus {
   readonly context: string;
+  readonly mesh: Mesh;
   readonly current: Revision | undefined;
   /** The newest one, if it is not the current one: half done, or undone. */
   readonly last: Revision | undefined;
@@ -79,6 +81,7 @@ class ClusterWatch {
     const isHalfDone = last?.state === "pending";
     return {
       context,
+      mesh,
       current,
       last,
       proxies: current === undefined ? [] : await proxies.statuses(current.hops),

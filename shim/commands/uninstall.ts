@@ -1,16 +1,16 @@
 import { loadMesh } from "../config/load.js";
-import { Failure } from "../errors.js";
 import { Cluster } from "../kubernetes/cluster.js";
 import type { Belongings } from "../kubernetes/rollout.js";
 import type { Removed } from "../kubernetes/stages.js";
 import { readOwnPlugins } from "../kubernetes/workloads.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
+import { harmless } from "../output/text.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { confirmed } from "./confirm.js";
 import { counted } from "./resource-names.js";
-import { STRAY_FIX, strayText } from "./stray-plugins.js";
+import { strayFailure, strayReport } from "./stray-plugins.js";
 
 export interface UninstallOptions extends ClusterCommandOptions {
   readonly config: string;
@@ -25,7 +25,7 @@ export async function uninstall(options: UninstallOptions, io: Io, signal: Abort
   const mesh = await loadMesh(options.config);
   for (const where of clustersOf(options)) {
     const cluster = Cluster.open(mesh, where, signal);
-    const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${line}\n`);
+    const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
     const rollout = cluster.rollout({ notify, signal, timeoutMs: 0 });
     const planned = await rollout.belongings();
     const isNothing = planned.made.length + planned.adopted.length === 0;
@@ -35,8 +35,8 @@ export async function uninstall(options: UninstallOptions, io: Io, signal: Abort
       return 1;
     }
     const removed = await rollout.remove();
-    const strays = isNothing ? await readOwnPlugins(cluster.objects, mesh) : [];
-    if (strays.length > 0) throw new Failure(`${cluster.name}: ${strayText(strays)}`, { fix: STRAY_FIX });
+    const strays = isNothing ? strayReport(mesh, await readOwnPlugins(cluster.objects, mesh)) : undefined;
+    if (strays !== undefined) throw strayFailure(cluster.name, strays);
     io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${resultText(removed)}\n`);
   }
   return 0;

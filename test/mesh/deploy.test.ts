@@ -212,10 +212,10 @@ describe.skipIf(programs === undefined)(
 
     it("uninstall and status do not take for nothing what somebody applied from render, and deploy takes it over", async () => {
       const { stdout: rendered } = await shop.work.run("render", "--image", shop.image, "-o", "json");
-      const apply = ["apply", "--server-side", "--field-manager=hopgate", "-f", "-"];
+      const apply = ["apply", "--server-side", "--field-manager=hopgate-shop", "-f", "-"];
       await shop.mesh.cluster.kubectl(apply, rendered);
-      for (const command of [["status"], ["uninstall", "-y"]] as const) {
-        const { code, stdout, stderr } = await shop.hopgate(...command);
+      for (const ran of [shop.hopgate("status"), shop.hopgate("uninstall", "-y")]) {
+        const { code, stdout, stderr } = await ran;
         expect(stdout + stderr).toContain("2 plugins of this mesh are there, but they were not made by hopgate deploy");
         expect(code).toBe(1);
       }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Resource, titleOf } from "../../../shim/render/istio/resource.js";
 import { writeKubeconfig } from "../kubernetes/api-server.js";
 import { FakeShop, OTHER_ROUTES } from "../kubernetes/shop.js";
+import { sampleText } from "../render/istio/sample.js";
 import { hopgate, hopgateWith, type Ran, type Surroundings } from "./support.js";
 
 let shop: FakeShop;
@@ -40,7 +41,7 @@ async function interruptDeployment(): Promise<void> {
 async function failDeployment(): Promise<void> {
   const [proxy] = shop.api.proxies;
   const runs = proxy?.runs;
-  if (proxy !== undefined) proxy.runs = { config: "2", module: "m" };
+  if (proxy !== undefined) proxy.runs = { config: "2", module: "0123456789abcdef" };
   const rollout = shop.cluster().rollout({
     notify: (line) => {
       if (line.startsWith("failed") && proxy !== undefined) proxy.runs = runs;
@@ -140,7 +141,7 @@ describe("plugins that somebody applied from hopgate render", () => {
       "one: 2 plugins of this mesh are there, but they were not made by hopgate deploy: " +
         "WasmPlugin agents/shop-agents, WasmPlugin istio-ingress/shop-ingress\n",
     );
-    expect(stdout).toContain("kubectl delete -k");
+    expect(stdout).toContain("app.kubernetes.io/managed-by=hopgate,app.kubernetes.io/instance=shop");
     expect(stdout).toContain("hopgate doctor");
     expect(code).toBe(1);
   });
@@ -149,9 +150,20 @@ describe("plugins that somebody applied from hopgate render", () => {
     const { code, stdout, stderr } = await ran("uninstall", "-y");
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toContain("2 plugins of this mesh are there, but they were not made by hopgate deploy");
-    expect(stderr).toContain("kubectl apply --server-side --field-manager=hopgate, hopgate deploy takes them over");
+    expect(stderr).toContain(
+      "kubectl apply --server-side --field-manager=hopgate-shop, hopgate deploy takes them over",
+    );
     expect(shop.api.get(only("WasmPlugin", "shop-ingress"))).toBeDefined();
   });
+});
+
+it("plugins whose revisions are elsewhere are not taken for nothing either", async () => {
+  await shop.deploy();
+  shop.folder.write("hopgate.yaml", `${sampleText()}revisionNamespace: agents\n`);
+  const { code, stderr } = await ran("uninstall", "-y");
+  expect(stderr).toContain("with revisions in istio-ingress; the file looks for them in agents");
+  expect(stderr).toContain("Write revisionNamespace: istio-ingress in it.");
+  expect(code).toBe(1);
 });
 
 describe("uninstall", () => {

@@ -107,7 +107,7 @@ export class FakeApiServer {
     if (this.forbidden.has(`${method} ${path}`)) return { status: 403, body: { message: `may not ${method} ${path}` } };
     const pod = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:]+):\d+\/proxy\/stats\/prometheus$/.exec(path);
     if (pod !== null) return this.metrics(pod[1] ?? "", pod[2] ?? "");
-    if (/\/pods$/.test(path)) return this.pods(path.split("/")[4] ?? "");
+    if (path.endsWith("/pods")) return this.pods(path.split("/")[4] ?? "");
     if (!isDryRun && method !== "GET") this.writes.push(`${method} ${path}`);
     const found = this.stored.get(path);
     switch (method) {

@@ -36,7 +36,7 @@ describe("an interruption", () => {
 
   it("while what failed is being undone says the same", async () => {
     await shop.deploy();
-    for (const proxy of shop.api.proxies) proxy.runs = { config: "1", module: "other" };
+    for (const proxy of shop.api.proxies) proxy.runs = { config: "2", module: "0123456789abcdef" };
     const ending = new AbortController();
     const rollout = shop.cluster(ending.signal).rollout({
       notify: (line) => {

@@ -8,7 +8,7 @@ import { IMAGE, resourcesOf, sampleText } from "../render/istio/sample.js";
 import { parseMesh } from "../../../shim/config/parse.js";
 import { FakeApiServer, writeKubeconfig } from "./api-server.js";
 
-const RUNS = { config: "1", module: "m" };
+const RUNS = { config: "1", module: "0123456789abcdef" };
 
 /** The sample mesh, and a cluster for it whose proxies run what is deployed. */
 export class FakeShop {
