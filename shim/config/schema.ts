@@ -303,7 +303,9 @@ export const meshFile = fields({
     .describe("Name of a Secret of type kubernetes.io/dockerconfigjson in each hop's namespace, for the image.")
     .optional(),
   revisionNamespace: kubernetesName
-    .describe("Where `hopgate deploy` keeps its revisions; the namespace of the first hop unless given. It must not change.")
+    .describe(
+      "Where `hopgate deploy` keeps its revisions; the namespace of the first hop unless given. It must not change.",
+    )
     .optional(),
 }).describe("AI traffic of a mesh: what answers, who may call, and the proxies in between.");
 

@@ -116,7 +116,7 @@ export const IMAGE_CHECKS: readonly Check<ImageSeen>[] = [
     level: "warning",
     title: "the registry speaks HTTPS",
     why: "Proxies take an image over plain HTTP only from registries that their WASM_INSECURE_REGISTRIES names.",
-    find: ({ reference, plainHttp, answer }) => {
+    find: ({ reference, plainHttp, answer }: ImageSeen): readonly Remark[] => {
       if (!plainHttp && !isLoopback(reference.registry) && answer.kind === "unreachable")
         return [{ about: reference.registry, unknown: NOT_PULLED }];
       return plainHttp && !isLoopback(reference.registry)

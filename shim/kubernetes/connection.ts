@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import https from "node:https";
 import type { RequestOptions } from "node:https";
 import { homedir } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { delimiter, join } from "node:path";
 
 import { KubeConfig } from "@kubernetes/client-node";
@@ -21,6 +22,8 @@ export interface ClusterOptions {
 export interface ApiResponse {
   readonly status: number;
   readonly body: string;
+  /** What it says about when to come again (RFC 9110, section 10.2.3); NaN: nothing, or a date. */
+  readonly retryAfterSec?: number;
 }
 
 /** The server, or what it asked for us, did not answer in time. */
@@ -39,6 +42,9 @@ export interface ApiRequest {
 
 /** One exchange may take this long. */
 const TIMEOUT_MS = 30_000;
+/** How often what the server puts off is asked again. */
+const RETRIES = 5;
+const MAX_RETRY_SEC = 5;
 /** How long credentials are used before they are asked for again; a plugin's may last minutes. */
 const CREDENTIALS_MS = 30_000;
 /** More than any answer that is asked for here. */
@@ -75,9 +81,22 @@ export class Connection {
 
   /** @throws Failure if the server cannot be reached; whatever it answers is returned */
   async send(request: ApiRequest): Promise<ApiResponse> {
+    for (let left = RETRIES; ; left--) {
+      const response = await this.sendOnce(request);
+      const waitMs = left === 0 ? undefined : retryAfterMs(request, response);
+      if (waitMs === undefined) return response;
+      await pause(waitMs, undefined, { signal: this.signal });
+    }
+  }
+
+  private async sendOnce(request: ApiRequest): Promise<ApiResponse> {
     const options = await this.options();
     try {
-      return await this.exchange(request, options);
+      return await this.exchange(request, options).catch(async (error: unknown) => {
+        // The server closed a connection that was kept, before it read the request.
+        if (!(error instanceof StaleConnection)) throw error;
+        return this.exchange(request, options);
+      });
     } catch (cause) {
       this.signal.throwIfAborted();
       const [isLate, why] = reasonOf(cause, request);
@@ -128,13 +147,29 @@ export class Connection {
         });
         response.on("error", reject);
         response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
+          resolve({
+            status: response.statusCode ?? 0,
+            body: Buffer.concat(chunks).toString("utf8"),
+            retryAfterSec: Number(response.headers["retry-after"]),
+          }),
         );
       });
-      request.on("error", reject);
+      request.on("error", (error) => {
+        const isStale = request.reusedSocket && errorCode(error) === "ECONNRESET";
+        reject(isStale ? new StaleConnection(error.message, { cause: error }) : error);
+      });
       request.end(body);
     });
   }
+}
+
+class StaleConnection extends Error {}
+
+/** What the API server did not do because it has too much to do, or what only reads and a proxy in front could not hand on. */
+function retryAfterMs({ method }: ApiRequest, { status, retryAfterSec = 1 }: ApiResponse): number | undefined {
+  const isBusy = status === 429 || (method === "GET" && (status === 502 || status === 504));
+  if (!isBusy) return undefined;
+  return 1000 * Math.min(MAX_RETRY_SEC, Math.max(0.2, Number.isFinite(retryAfterSec) ? retryAfterSec : 1));
 }
 
 /** As kubectl finds it. @throws UsageError if there is none, or one cannot be used */

@@ -83,18 +83,29 @@ export class Objects {
     return released.metadata["resourceVersion"] !== live.metadata["resourceVersion"];
   }
 
+  /** Whether somebody else wrote any of it, but for its status. */
+  hasOthers({ metadata }: LiveResource): boolean {
+    const managers = (metadata["managedFields"] ?? []) as unknown as readonly ManagedFields[];
+    return managers.some(({ manager, subresource }) => manager !== this.fieldManager && subresource === undefined);
+  }
+
   /** Any other request. @throws ApiError unless the status is 2xx */
   async request<T>(request: ApiRequest, what: string): Promise<T> {
     const response = await this.connection.send(request);
-    if (response.status >= 200 && response.status < 300) return jsonOf<T>(response, what);
+    if (response.status >= 200 && response.status < 300) return jsonOf(response, what) as T;
     throw errorOf(response, what, this.fieldManager);
   }
 
   private expect(response: ApiResponse, verb: string, resource: Resource): LiveResource {
     const what = `${verb} ${titleOf(resource)}`;
-    if (response.status >= 200 && response.status < 300) return jsonOf<LiveResource>(response, what);
+    if (response.status >= 200 && response.status < 300) return jsonOf(response, what) as LiveResource;
     throw errorOf(response, what, this.fieldManager);
   }
+}
+
+interface ManagedFields {
+  readonly manager?: string;
+  readonly subresource?: string;
 }
 
 /** Runs `work` for each item, several at a time; the results are in the order of the items. */
@@ -143,19 +154,19 @@ function errorOf({ status, body }: ApiResponse, what: string, fieldManager: stri
 }
 
 /** @throws ApiError if it is none: something in between answered, such as a page to log in */
-function jsonOf<T>({ status, body }: ApiResponse, what: string): T {
+function jsonOf({ status, body }: ApiResponse, what: string): unknown {
   try {
-    return JSON.parse(body) as T;
+    return JSON.parse(body) as unknown;
   } catch {
     throw new ApiError(`Cannot ${what}: the answer is no JSON, so it is not the API server's.`, status, []);
   }
 }
 
 /** The API server says so of one who wrote a field, and did not apply it. */
-const WRITTEN = / using /;
+const WRITTEN = " using ";
 
 function conflictFix(causes: readonly ApiCause[], fieldManager: string): string {
-  const isWritten = causes.some(({ message = "" }) => WRITTEN.test(message));
+  const isWritten = causes.some(({ message = "" }) => message.includes(WRITTEN));
   return isWritten
     ? `Somebody changed what hopgate made (as with kubectl edit or patch), and that cannot be given up. To take it back: kubectl delete the resource and run this again, or hopgate render | kubectl apply --server-side --force-conflicts --field-manager=${fieldManager} -f - .`
     : "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";

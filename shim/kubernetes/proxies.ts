@@ -69,25 +69,19 @@ export class Proxies {
     );
   }
 
-  /**
-   * The state of every proxy of the hops. A proxy that cannot be asked is unknown, whatever it runs. `twice`: names of hops of which
-   * each proxy has to run two that report the same.
-   */
-  async statuses(
-    hops: readonly ExpectedHop[],
-    twice: ReadonlySet<string> = new Set(),
-  ): Promise<readonly ProxyStatus[]> {
+  /** The state of every proxy of the hops. A proxy that cannot be asked is unknown, whatever it runs. */
+  async statuses(hops: readonly ExpectedHop[]): Promise<readonly ProxyStatus[]> {
     const pods = await each(hops, async (expected) => ({ expected, found: await this.pods(expected) }));
     const all = pods.flatMap(({ expected, found }) => found.map((pod) => ({ expected, pod })));
-    return each(all, ({ expected, pod }) => this.status(expected, pod, twice.has(expected.hop) ? 2 : 1));
+    return each(all, ({ expected, pod }) => this.status(expected, pod));
   }
 
-  private async status(expected: ExpectedHop, pod: Pod, plugins: number): Promise<ProxyStatus> {
+  private async status(expected: ExpectedHop, pod: Pod): Promise<ProxyStatus> {
     const { name, namespace } = pod.metadata;
     const head = { hop: expected.hop, namespace, pod: name };
     try {
       const report = reportIn(await this.metrics(pod, envoyPort(pod), { filter: STATS_FILTER }));
-      return { ...head, ...judge(expected, report, plugins), report };
+      return { ...head, ...judge(expected, report), report };
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       const isForbidden = error instanceof ApiError && error.status === 403;

@@ -2,16 +2,34 @@ import { randomBytes } from "node:crypto";
 
 import type { Mesh } from "../config/model.js";
 import { Failure } from "../errors.js";
-import { decodeRevision, encodeRevision, type Revision } from "../plan/revision.js";
+import { decodeRevision, encodeRevision, leastNeeded, type Revision } from "../plan/revision.js";
 import { apiPath } from "../render/istio/api-path.js";
 import { labelsOf } from "../render/istio/labels.js";
 import type { Resource } from "../render/istio/resource.js";
-import { revisionName, revisionNames, revisionNamespace } from "../render/istio/revision-names.js";
+import { revisionNames, revisionNamespace } from "../render/istio/revision-names.js";
 import { ApiError, each, type Objects } from "./objects.js";
 
-/** The revisions of a mesh, in ten Secrets that are used in turn. */
+/** What a Secret of ours is of; any other of its name is somebody's. */
+const TYPE = "hopgate/revision";
+/** How often whoever deploys says that they are at it. */
+const BEAT_MS = 2000;
+/** Whoever has not said so for this long is not. */
+const SILENT_MS = 5000;
+
+/** A Secret in which a revision is, or may be kept. */
+interface Place {
+  readonly name: string;
+  /** Its resourceVersion; undefined: it is not there. */
+  version: string | undefined;
+  revision: Revision | undefined;
+}
+
+/** The revisions of a mesh, in ten Secrets. */
 export class Revisions {
-  private readonly versions = new Map<string, string>();
+  /** Without those that are somebody else's. */
+  private places: readonly Place[] | undefined;
+  /** Reads and writes come one after the other: what is written goes by the version that was read. */
+  private last: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly mesh: Mesh,
@@ -20,28 +38,72 @@ export class Revisions {
 
   /** All that are kept. */
   async list(): Promise<readonly Revision[]> {
-    const found = await each(revisionNames(this.mesh), async (name) => {
-      const secret = await this.objects.get(this.secret(name, {}));
-      const version = secret?.metadata["resourceVersion"];
-      if (typeof version === "string") this.versions.set(name, version);
-      else this.versions.delete(name);
-      const data = secret?.["data"] as { readonly revision?: string } | undefined;
-      return decodeRevision(
-        data?.revision === undefined ? "" : Buffer.from(data.revision, "base64").toString("latin1"),
-      );
-    });
-    return found.filter((revision) => revision !== undefined);
+    const places = await this.inTurn(() => this.read());
+    return places.flatMap(({ revision }) => revision ?? []);
   }
 
   /**
-   * Writes a revision into its place, over what was there when it was last read or written.
+   * Writes a revision into its place, over what was there when it was last read or written; a new one into a free place, or into that
+   * of the one which is needed least.
    * @throws Failure if somebody else has written there since
    */
   async write(revision: Revision): Promise<void> {
-    const name = revisionName(this.mesh, revision.number);
-    const version = this.versions.get(name);
+    await this.inTurn(async () => {
+      const place = placeFor(revision, this.places ?? (await this.read()));
+      place.version = await this.put(place, revision);
+      place.revision = revision;
+    });
+  }
+
+  /** Says again and again that somebody is at `revision`. Returns what ends that. */
+  beat(revision: Revision): () => Promise<void> {
+    let beats = 0;
+    // That it cannot be said is told by whatever else cannot be done.
+    const timer = setInterval(() => void this.write({ ...revision, beats: ++beats }).catch(() => undefined), BEAT_MS);
+    timer.unref();
+    return async () => {
+      clearInterval(timer);
+      await this.last.catch(() => undefined);
+    };
+  }
+
+  /** Whether whoever began `revision` is at it. `pause` is the time between two looks. */
+  async isAlive({ number, beats }: Revision, pause: () => Promise<void>): Promise<boolean> {
+    for (const endMs = performance.now() + SILENT_MS; performance.now() < endMs;) {
+      await pause();
+      const now = (await this.list()).find((revision) => revision.number === number);
+      if (now?.beats !== beats || now?.state !== "pending") return true;
+    }
+    return false;
+  }
+
+  /** Removes every revision. */
+  async clear(): Promise<void> {
+    await this.inTurn(async () => {
+      const places = await this.read();
+      const taken = places.filter(({ version }) => version !== undefined);
+      await each(taken, ({ name }) => this.objects.delete(this.secret(name, {})));
+      this.places = undefined;
+    });
+  }
+
+  private async read(): Promise<readonly Place[]> {
+    const places = await each(revisionNames(this.mesh), async (name): Promise<Place | undefined> => {
+      const secret = await this.objects.get(this.secret(name, {}));
+      if (secret === undefined) return { name, version: undefined, revision: undefined };
+      if (secret["type"] !== TYPE) return undefined;
+      const data = secret["data"] as { readonly revision?: string } | undefined;
+      const text = Buffer.from(data?.revision ?? "", "base64").toString("latin1");
+      return { name, version: secret.metadata["resourceVersion"] as string, revision: decodeRevision(text) };
+    });
+    this.places = places.filter((place) => place !== undefined);
+    return this.places;
+  }
+
+  /** Returns its new version. */
+  private async put({ name, version }: Place, revision: Revision): Promise<string> {
     const data = { revision: Buffer.from(encodeRevision(revision), "latin1").toString("base64") };
-    const secret = this.secret(name, { data, type: "hopgate/revision" }, version);
+    const secret = this.secret(name, { data, type: TYPE }, version);
     try {
       const written = await this.objects.request<Resource>(
         version === undefined
@@ -56,18 +118,17 @@ export class Revisions {
           : { method: "PUT", path: apiPath(secret), body: JSON.stringify(secret) },
         `write revision ${String(revision.number)}`,
       );
-      this.versions.set(name, written.metadata["resourceVersion"] as string);
+      return written.metadata["resourceVersion"] as string;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 409) throw error;
-      const fix = "Wait until it has ended, and run this again.";
-      throw new Failure(`Somebody else is deploying ${this.mesh.name} to this cluster.`, { fix, cause: error });
+      throw somebodyElse(this.mesh, error);
     }
   }
 
-  /** Removes every revision. */
-  async clear(): Promise<void> {
-    await each(revisionNames(this.mesh), (name) => this.objects.delete(this.secret(name, {})));
-    this.versions.clear();
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.last.then(work, work);
+    this.last = result.catch(() => undefined);
+    return result;
   }
 
   private secret(name: string, fields: { type?: string; data?: { revision: string } }, version?: string): Resource {
@@ -84,4 +145,21 @@ export class Revisions {
       ...(fields.data !== undefined && { data: fields.data }),
     };
   }
+}
+
+export function somebodyElse({ name }: Mesh, cause?: unknown): Failure {
+  const fix = "Wait until it has ended, and run this again.";
+  return new Failure(`Somebody else is deploying ${name} to this cluster.`, { fix, cause });
+}
+
+/** @throws Failure if all places are somebody else's */
+function placeFor({ number }: Revision, places: readonly Place[]): Place {
+  const known = places.flatMap(({ revision }) => revision ?? []);
+  const least = leastNeeded(known);
+  const place =
+    places.find(({ revision }) => revision?.number === number) ??
+    places.find(({ revision }) => revision === undefined) ??
+    places.find(({ revision }) => revision === least);
+  if (place !== undefined) return place;
+  throw new Failure("There is no place for a revision: all Secrets of their names are somebody else's.");
 }

@@ -15,7 +15,7 @@ import { meshNameOf } from "../render/istio/labels.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import { each, type Objects } from "./objects.js";
 import type { Proxies, ProxyStatus } from "./proxies.js";
-import type { Revisions } from "./revisions.js";
+import { type Revisions, somebodyElse } from "./revisions.js";
 import { type Removed, Stages } from "./stages.js";
 import { Waiting, type WaitOptions } from "./waiting.js";
 
@@ -84,7 +84,7 @@ export class Rollout {
 
   private async bring(target: Target, leaves: (what: string) => void): Promise<RolloutResult> {
     const changes = await this.changes(target.resources);
-    const known = await this.revisions.list();
+    const known = await this.known();
     const current = currentRevision(known);
     const before = inventory(known);
     const plan = transition(before, target.resources);
@@ -107,11 +107,16 @@ export class Rollout {
     // It may be there from here on, whether the API server's answer comes or not.
     leaves(halfDone(revision));
     await this.revisions.write(revision);
+    const endBeats = this.revisions.beat(revision);
     try {
-      const proxies = await this.stages.carryOut(plan, revision, changes, currentHops(known));
+      const mayGoOn = (): Promise<void> => this.isNewest(revision);
+      const proxies = await this.stages.carryOut(plan, revision, changes, currentHops(known), mayGoOn);
+      await endBeats();
+      await this.isNewest(revision);
       await this.end(revision, "deployed");
       return { revision: revision.number, isChanged, proxies };
     } catch (error) {
+      await endBeats();
       this.options.signal.throwIfAborted();
       if (this.options.timeoutMs === 0) throw error;
       throw await this.undone(revision, current, error);
@@ -145,7 +150,7 @@ export class Rollout {
    */
   remove(): Promise<Removed> {
     return this.interruptible(async (leaves) => {
-      const known = await this.revisions.list();
+      const known = await this.known();
       const plan = transition(inventory(known), []);
       const adopted = new Set(newestFirst(known)[0]?.adopted);
       await this.stages.mayRemove(plan, adopted);
@@ -154,6 +159,22 @@ export class Rollout {
       await this.revisions.clear();
       return removed;
     });
+  }
+
+  /** The revisions. @throws Failure if somebody else is deploying */
+  private async known(): Promise<readonly Revision[]> {
+    const known = await this.revisions.list();
+    const [newest] = newestFirst(known);
+    if (newest?.state !== "pending") return known;
+    this.options.notify(`revision ${String(newest.number)} has not ended: looking whether somebody is at it`);
+    if (await this.revisions.isAlive(newest, () => this.waiting.pause())) throw somebodyElse(this.mesh);
+    return known;
+  }
+
+  /** @throws Failure if another deployment has begun since: what it needs must not be removed */
+  private async isNewest({ number }: Revision): Promise<void> {
+    const known = await this.revisions.list();
+    if (known.some((other) => other.number > number)) throw somebodyElse(this.mesh);
   }
 
   /** Runs `work`, which tells what an interruption would leave behind from then on. */
@@ -186,10 +207,17 @@ export class Rollout {
       if (known.some(({ number }) => number > failed.number)) {
         return new Failure(`${reason}\nAnother deployment has begun since: nothing was undone.`, { cause: error });
       }
+      if (current === undefined && known.some(({ number, state }) => state === "pending" && number < failed.number)) {
+        return new Failure(
+          `${reason}\nNothing was undone: no earlier revision is known to have run in every proxy. Revision ${String(failed.number)} is half done.`,
+          { cause: error, fix: "Mend what it failed on, and run hopgate deploy again; or hopgate uninstall." },
+        );
+      }
       const plan = transition(inventory(known), current?.resources ?? []);
       const { adopted } = failed;
       if (current === undefined) await this.stages.removeAll(plan, new Set(adopted), failed.hops);
-      else await this.stages.carryOut(plan, { hops: current.hops, adopted }, [], failed.hops);
+      else
+        await this.stages.carryOut(plan, { hops: current.hops, adopted }, [], failed.hops, () => this.isNewest(failed));
       await this.end(failed, "failed", reason);
     } catch (cause) {
       signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import { type Change, isChange } from "../plan/comparison.js";
 import type { ExpectedHop } from "../plan/revision.js";
 import type { Transition } from "../plan/transition.js";
+import { meshNameOf } from "../render/istio/labels.js";
 import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
 import { each, type Objects } from "./objects.js";
 import type { ProxyStatus } from "./proxies.js";
@@ -25,12 +26,16 @@ export class Stages {
     await each([...removedPlugins, ...last], (resource) => this.removeOne(resource, adopted, { dryRun: true }));
   }
 
-  /** `adopted`: titles of what was there before hopgate. `changes`: what applying each resource would do, as far as it is known. */
+  /**
+   * `adopted`: titles of what was there before hopgate. `changes`: what applying each resource would do, as far as it is known.
+   * `mayGoOn` throws if nothing may be removed, because somebody else deploys by now.
+   */
   async carryOut(
     plan: Transition,
     { hops, adopted }: { readonly hops: readonly ExpectedHop[]; readonly adopted: readonly string[] },
     changes: readonly Change[],
     hopsBefore: readonly ExpectedHop[],
+    mayGoOn: () => Promise<void>,
   ): Promise<readonly ProxyStatus[]> {
     const concerned = [...hops, ...hopsBefore.filter(({ hop }) => !hops.some((one) => one.hop === hop))];
     const late = new Set(plan.lateSurroundings.map(titleOf));
@@ -47,18 +52,19 @@ export class Stages {
     await settle("plugins for the time between applied", plan.bridgePlugins);
     await settle("routes moved", plan.movedRoutes);
     await this.apply("plugins applied", plan.plugins);
-    const copies = replacedPlugins(plan, hops, hopsBefore);
-    const proxies = await this.waiting.untilLoaded(hops, copies);
+    const proxies = await this.waiting.untilLoaded(hops);
+    await mayGoOn();
     await settle("resources that had to wait applied", plan.lateSurroundings);
     await this.removeAll(plan, new Set(adopted), hopsBefore);
-    return copies.size === 0 ? proxies : this.waiting.untilLoaded(hops);
+    return proxies;
   }
 
   /** Removes what has to go, plugins first; what was there before loses what hopgate wrote into it. */
   async removeAll(plan: Transition, adopted: ReadonlySet<string>, hops: readonly ExpectedHop[]): Promise<Removed> {
     const counts = { deleted: 0, released: 0 };
     const remove = async (resource: Resource): Promise<void> => {
-      if (await this.removeOne(resource, adopted)) counts[adopted.has(titleOf(resource)) ? "released" : "deleted"]++;
+      const done = await this.removeOne(resource, adopted);
+      if (done !== undefined) counts[done]++;
     };
     if (plan.removedPlugins.length > 0) {
       const settled = await this.waiting.settling(hops);
@@ -81,25 +87,24 @@ export class Stages {
     this.notify(`${what}: ${String(resources.length)}`);
   }
 
-  /** What was there before loses what hopgate wrote into it. Whether there was anything to do. */
-  private removeOne(resource: Resource, adopted: ReadonlySet<string>, options = { dryRun: false }): Promise<boolean> {
-    return adopted.has(titleOf(resource))
-      ? this.objects.release(resource, options)
-      : this.objects.delete(resource, options);
+  /**
+   * What was there before, or has got something from others since, loses what hopgate wrote into it. What has become another's under the
+   * same name is left alone. What was done; undefined: nothing.
+   */
+  private async removeOne(
+    resource: Resource,
+    adopted: ReadonlySet<string>,
+    options = { dryRun: false },
+  ): Promise<keyof Removed | undefined> {
+    const live = await this.objects.get(resource);
+    if (live === undefined) return undefined;
+    const [title, meshName] = [titleOf(resource), meshNameOf(resource)];
+    if (meshNameOf(live) !== meshName) {
+      if (!options.dryRun) this.notify(`${title} is not hopgate's any more: left alone`);
+      return undefined;
+    }
+    const isShared = adopted.has(title) || (meshName === undefined && this.objects.hasOthers(live));
+    if (isShared) return (await this.objects.release(resource, options)) ? "released" : undefined;
+    return (await this.objects.delete(resource, options)) ? "deleted" : undefined;
   }
-}
-
-/** The hops whose plugin takes the place of one of another kind that reports the same: only the number of VMs tells them apart. */
-function replacedPlugins(
-  { removedPlugins, plugins }: Transition,
-  hops: readonly ExpectedHop[],
-  hopsBefore: readonly ExpectedHop[],
-): ReadonlySet<string> {
-  const nameOf = ({ metadata: { namespace, name } }: Resource): string => `${namespace}/${name}`;
-  const removed = new Set(removedPlugins.map(nameOf));
-  const same = hops.filter((hop) =>
-    hopsBefore.some((old) => old.hop === hop.hop && old.config === hop.config && old.module === hop.module),
-  );
-  const replaced = plugins.filter((plugin) => removed.has(nameOf(plugin)));
-  return new Set(replaced.length === 0 ? [] : same.map(({ hop }) => hop));
 }

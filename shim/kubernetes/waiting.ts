@@ -34,16 +34,10 @@ export class Waiting {
     });
   }
 
-  /**
-   * `twice`: names of hops that for the moment have two plugins which report the same.
-   * @throws Failure if not every proxy of every hop runs what is expected, in time
-   */
-  async untilLoaded(
-    hops: readonly ExpectedHop[],
-    twice: ReadonlySet<string> = new Set(),
-  ): Promise<readonly ProxyStatus[]> {
+  /** @throws Failure if not every proxy of every hop runs what is expected, in time */
+  async untilLoaded(hops: readonly ExpectedHop[]): Promise<readonly ProxyStatus[]> {
     return this.until("proxies that run it", hops, async () => {
-      const proxies = await this.proxies.statuses(hops, twice);
+      const proxies = await this.proxies.statuses(hops);
       const missing = shortcomings(hops, proxies);
       const ends = (): Failure =>
         new Failure(`Not every proxy runs what was deployed:\n${indented(missing)}`, {
@@ -83,7 +77,8 @@ export class Waiting {
     }
   }
 
-  private async pause(): Promise<void> {
+  /** The time between two looks. */
+  async pause(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     this.options.signal.throwIfAborted();
   }

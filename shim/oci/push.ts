@@ -21,7 +21,7 @@ export async function pushImage(
  * The module of an image, taken out as Istio does.
  * @throws Failure if the registry has no such image, or Istio would refuse it
  */
-export async function pullModule(
+async function pullModule(
   reference: ImageReference & { readonly digest: string },
   options: RegistryOptions,
 ): Promise<Buffer> {

@@ -14,7 +14,6 @@ export function printable(text: string): string {
 
 /** The text, of lines, without what could steer a terminal or turn its direction; other letters than English ones stay. */
 export function harmless(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/gu, "?");
 }
 

@@ -37,6 +37,8 @@ export function adoptedBy(
   const ours = new Set(before.map(titleOf));
   const found = changes.filter(({ live, resource }) => live !== undefined && !ours.has(titleOf(resource)));
   const foreign = found.filter(({ live }) => live !== undefined && meshNameOf(live) === undefined);
-  const earlier = newestFirst(revisions)[0]?.adopted ?? [];
+  // What is gone by now and made anew is ours.
+  const gone = new Set(changes.filter(({ live }) => live === undefined).map(({ resource }) => titleOf(resource)));
+  const earlier = (newestFirst(revisions)[0]?.adopted ?? []).filter((title) => !gone.has(title));
   return [...new Set([...earlier, ...foreign.map(({ resource }) => titleOf(resource))])].sort();
 }

@@ -77,18 +77,17 @@ function resultsOf(samples: readonly Sample[], metric: string): Readonly<Record<
  */
 export type ProxyState = "loaded" | "other" | "absent" | "unknown";
 
-/** What is to be said about a proxy that was asked. `plugins`: how many of the proxy have to report this. */
+/** What is to be said about a proxy that was asked. */
 export function judge(
   expected: Pick<ExpectedHop, "hop" | "config" | "module">,
   { running, workers }: ProxyReport,
-  plugins = 1,
 ): { readonly state: ProxyState; readonly reason: string } {
   const ofHop = running.filter(({ hop }) => underscored(hop) === underscored(expected.hop));
   const wanted = ofHop.find(({ config, module }) => config === expected.config && module === expected.module);
   if (wanted !== undefined) {
     if (workers === undefined) return { state: "unknown", reason: "it does not say how many workers it has" };
     // Each worker and the main thread.
-    const vms = plugins * (workers + 1);
+    const vms = workers + 1;
     if (wanted.vms >= vms) return { state: "loaded", reason: "" };
     return { state: "other", reason: `${String(wanted.vms)} of ${String(vms)} VMs run it so far` };
   }

@@ -40,6 +40,8 @@ export interface Revision {
   readonly rollbackOf?: number;
   /** Why it failed. */
   readonly reason?: string;
+  /** Goes up while whoever began it is at it. */
+  readonly beats?: number;
 }
 
 /** As the data of a Secret: compressed, for a Secret has at most 1 MiB. */
@@ -60,6 +62,20 @@ export function decodeRevision(data: string): Revision | undefined {
 /** The newest that every proxy ran; undefined: there is none. */
 export function currentRevision(revisions: readonly Revision[]): Revision | undefined {
   return newestFirst(revisions).find(({ state }) => state === "deployed");
+}
+
+/**
+ * The revision in whose place a new one is kept, where there is no free one. Never the current one, and one that is half done since only
+ * if there is nothing else: it says what it may have left. Attempts that failed before what was deployed.
+ */
+export function leastNeeded(revisions: readonly Revision[]): Revision | undefined {
+  const current = currentRevision(revisions);
+  const isLeftover = ({ state, number }: Revision): boolean => state === "pending" && number > (current?.number ?? 0);
+  const [others, leftovers] = [false, true].map((is) =>
+    newestFirst(revisions).filter((revision) => revision !== current && isLeftover(revision) === is),
+  );
+  const attempts = others?.filter(({ state }) => state !== "deployed");
+  return attempts?.at(-1) ?? others?.at(-1) ?? leftovers?.at(-1);
 }
 
 export function newestFirst(revisions: readonly Revision[]): readonly Revision[] {

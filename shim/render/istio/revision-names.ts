@@ -25,11 +25,7 @@ export function revisionNamespaceOf({ metadata }: Resource): string | undefined 
   return (metadata["annotations"] as Readonly<Record<string, string>> | undefined)?.[ANNOTATION];
 }
 
-/** The Secret of a revision. There are ten, used in turn, so that a role can name them all. */
-export function revisionName(mesh: Mesh, revision: number): string {
-  return resourceName(mesh, "revision", String(revision % KEPT_REVISIONS));
-}
-
+/** The Secrets of the revisions: so many, whatever the numbers, so that a role can name them all. */
 export function revisionNames(mesh: Mesh): readonly string[] {
-  return Array.from({ length: KEPT_REVISIONS }, (_, slot) => revisionName(mesh, slot));
+  return Array.from({ length: KEPT_REVISIONS }, (_, place) => resourceName(mesh, "revision", String(place)));
 }

@@ -39,6 +39,8 @@ export class FakeApiServer {
   readonly writes: string[] = [];
   /** Called before each request is answered. */
   before: (method: string, path: string, isDryRun: boolean) => void | Promise<void> = () => undefined;
+  /** So many requests are put off: it has too much to do. */
+  busy = 0;
   /** Paths that may not be asked, by method. */
   readonly forbidden = new Set<string>();
 
@@ -94,6 +96,11 @@ export class FakeApiServer {
     await once(request, "end");
     const [method, path, isDryRun] = [request.method ?? "", url.pathname, url.searchParams.has("dryRun")];
     await this.before(method, path, isDryRun);
+    if (this.busy > 0) {
+      this.busy--;
+      response.writeHead(429, { "retry-after": "0" }).end();
+      return;
+    }
     const body = Buffer.concat(chunks).toString("utf8");
     const answer = this.answerTo(method, path, isDryRun, body);
     if (answer === undefined) return;

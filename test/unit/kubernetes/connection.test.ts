@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Connection } from "../../../shim/kubernetes/connection.js";
 import { type Folder, temporaryFolder } from "../commands/support.js";
 import { writeKubeconfig } from "./api-server.js";
+import { FakeShop } from "./shop.js";
 
 let folder: Folder;
 beforeEach(() => {
@@ -14,6 +15,20 @@ afterEach(() => {
 });
 
 const open = (context?: string): Connection => Connection.open({ context }, new AbortController().signal);
+
+it("an API server that has too much to do is asked again, some times", async () => {
+  const shop = await FakeShop.open();
+  try {
+    shop.api.busy = 3;
+    expect(await shop.deploy()).toBe(1);
+    expect(shop.api.busy).toBe(0);
+    shop.api.busy = 100;
+    await expect(shop.cluster().revisions.list()).rejects.toThrow("HTTP 429");
+    expect(shop.api.busy).toBeGreaterThan(0);
+  } finally {
+    await shop.close();
+  }
+});
 
 describe("KUBECONFIG with several files", () => {
   it("is what those say that are there: of two words about one thing, the first", async () => {
