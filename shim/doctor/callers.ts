@@ -1,3 +1,4 @@
+import { meshNameOf } from "../render/istio/labels.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { PluginConfig } from "../render/plugin-config.js";
 import { type Check, type Finding, type Remark, whenRead } from "./check.js";
@@ -23,24 +24,25 @@ export const CALLER_CHECKS: readonly Check<ClusterSeen>[] = [
     level: "error",
     title: "no other ServiceEntry has a host that goes through a waypoint",
     why: "Of two for one host Istio takes the older, and with it neither our AuthorizationPolicy nor our label: the waypoint is passed by, or adds its token for whoever asks.",
-    find: ({ resources, serviceEntries }) =>
+    find: ({ mesh, resources, serviceEntries }) =>
       whenRead("ServiceEntries", serviceEntries, (entries) => {
-        const ours = new Map(
-          resources
-            .filter((resource) => resource.kind === "ServiceEntry" && isBound(resource))
-            .flatMap((resource) => hostsOf(resource).map((host) => [host, titleOf(resource)])),
+        const bound = new Set(
+          resources.filter((resource) => resource.kind === "ServiceEntry" && isBound(resource)).flatMap(hostsOf),
         );
-        return entries
-          .filter((entry) => ![...ours.values()].includes(titleOf(entry)))
-          .flatMap((entry) =>
-            hostsOf(entry)
-              .filter((host) => ours.has(host))
-              .map((host) => ({
-                about: titleOf(entry),
-                reason: `it has the host ${host} too`,
-                fix: "remove the host from it: whoever needs it there gets to it through the waypoint",
-              })),
-          );
+        return (
+          entries
+            // Our own of before go when the deployment ends.
+            .filter((entry) => meshNameOf(entry) !== mesh.name)
+            .flatMap((entry) =>
+              hostsOf(entry)
+                .filter((host) => bound.has(host))
+                .map((host) => ({
+                  about: titleOf(entry),
+                  reason: `it has the host ${host} too`,
+                  fix: "remove the host from it: whoever needs it there gets to it through the waypoint",
+                })),
+            )
+        );
       }),
   },
 ];

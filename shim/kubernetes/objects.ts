@@ -144,7 +144,9 @@ function errorOf({ status, body }: ApiResponse, what: string, fieldManager: stri
       ? "hopgate render --rbac prints the role that is needed."
       : status === 404 && what.startsWith("apply")
         ? missingFix(message)
-        : undefined;
+        : message.includes("must be unique for each listener")
+          ? "Another listener of that Gateway has the port: write port: for the hop, with one that is free."
+          : undefined;
   return new ApiError(
     `Cannot ${what}: ${message.trim()}${message.trim().endsWith(".") ? "" : "."}`,
     status,

@@ -28,7 +28,7 @@ export class Waiting {
       const silent = proxies.filter(({ state }) => state === "unknown");
       const ends = (): Failure =>
         new Failure(`Not every proxy says what it runs:\n${indented(silent.map(shortcoming))}\nNothing was changed.`, {
-          fix: "hopgate doctor says more.",
+          fix: "hopgate doctor says more; kubectl delete pod replaces one that hangs.",
         });
       return { proxies, missing: silent.map(shortcoming), ends, isGood: ({ state }) => state !== "unknown" };
     });

@@ -3,17 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { meshPrograms } from "../support/mesh-box.js";
 import { otherBuild, type Ran } from "./deployment.js";
 import { startRegistryRelay } from "./registry-relay.js";
-import { Shop, SHOP } from "./shop.js";
+import { CHANGED_SHOP, Shop } from "./shop.js";
 
 const programs = await meshPrograms();
 
 const TIMEOUT_MS = 180_000;
-
-/** A change of routes and of both plugins. */
-const MORE = SHOP.replace("[llm.example.internal]", "[llm.example.internal, more.example.internal]").replace(
-  "timing: { expose: always }\n",
-  "",
-);
 
 describe.skipIf(programs === undefined)("what goes wrong while deploying", { timeout: TIMEOUT_MS }, () => {
   let shop: Shop;
@@ -21,7 +15,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
   beforeAll(async () => {
     if (programs === undefined) return;
     shop = await Shop.open(programs);
-    await shop.work.write("more.yaml", MORE);
+    await shop.work.write("more.yaml", CHANGED_SHOP);
     expect(await shop.deploy()).toMatchObject({ code: 0 });
   }, TIMEOUT_MS);
   afterAll(() => shop.close());
@@ -48,14 +42,6 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
 
   const deployArgs = (...args: readonly string[]): readonly string[] => ["deploy", ...shop.imageOptions, ...args];
   const asDeployer = (): readonly string[] => ["--kubeconfig", shop.kubeconfig];
-
-  /** Everything is as before: what was deployed serves, and status says so. */
-  async function expectUnharmed(before: readonly string[]): Promise<void> {
-    expect(await shop.snapshot()).toEqual(before);
-    const { code, stdout } = await shop.hopgate("status");
-    expect(code, stdout).toBe(0);
-    for (const name of ["llm", "kb", "reports"]) await shop.answered(name);
-  }
 
   describe("a deployment that was killed", () => {
     it.each(["resources and routes applied", "routes moved", "plugins applied"])(
@@ -93,7 +79,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       await at("routes moved", [...deployArgs("-c", "more.yaml"), ...asDeployer()], (kill) => kill());
       const { code, stderr } = await shop.hopgate("rollback", "-y");
       expect(code, stderr).toBe(0);
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
     });
   });
 
@@ -105,7 +91,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
       expect(stderr).toMatch(/HG0205 .* has not the manifest/);
       expect(stderr).toContain("push it with hopgate push");
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
     });
 
     it("that is another than its digest says changes nothing", async () => {
@@ -116,7 +102,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       await liar.close();
       expect(code).toBe(1);
       expect(stderr).toMatch(/the layer sha256:\w+ has the digest sha256:\w+/);
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
     });
 
     it("of a module that is not hopgate's changes nothing", async () => {
@@ -126,7 +112,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       const { code, stderr } = await shop.hopgate("deploy", "--image", image, "--plain-http");
       expect(code).toBe(1);
       expect(stderr).toMatch(/HG0208 .*: it is another module, or was changed/);
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
     });
 
     it("whose registry is down changes nothing", async () => {
@@ -135,7 +121,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       const { code, stderr } = await shop.hopgate("deploy", "--image", image, "--plain-http");
       expect(code).toBe(1);
       expect(stderr).toContain("The registry 127.0.0.1:45999 cannot be reached: ECONNREFUSED.");
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
     });
 
     it("that proxies cannot fetch is taken back: the registry dies when deploy has looked at it", async () => {
@@ -148,7 +134,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
       expect(stderr).toContain("Not every proxy runs what was deployed:");
       expect(stderr).toMatch(/Revision \d+ was undone; revision \d+ is in place\./);
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
       await shop.box.registry.start();
       expect(await shop.push("again", otherBuild("next"))).toBe(image);
       await shop.work.run("push", `${shop.box.registry.host}/hopgate/filter`, "--plain-http");
@@ -166,7 +152,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
         expect(stdout).toMatch(/revision \d+ deployed/);
       }
       await detour.forwarder.close();
-      await expectUnharmed(await shop.snapshot());
+      await shop.expectUnharmed(await shop.snapshot());
     });
 
     it("that cannot be reached changes nothing", async () => {
@@ -178,7 +164,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
         expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
         expect(stderr).toMatch(/The API server of one \(https:.*\) cannot be reached: ECONNREFUSED\./);
       }
-      await expectUnharmed(before);
+      await shop.expectUnharmed(before);
     });
 
     it("that hangs is given up", async () => {
@@ -198,7 +184,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       expect(stderr).toContain("Run hopgate deploy or hopgate rollback again");
       expect((await shop.hopgate("status")).code).toBe(1);
       expect(await shop.deploy("-c", "hopgate.yaml")).toMatchObject({ code: 0 });
-      await expectUnharmed(await shop.snapshot());
+      await shop.expectUnharmed(await shop.snapshot());
     });
 
     it("whose webhook of Istio does not answer changes nothing", async () => {
@@ -208,109 +194,7 @@ describe.skipIf(programs === undefined)("what goes wrong while deploying", { tim
       await shop.mesh.istiod.part.start();
       expect(code).toBe(1);
       expect(stderr).toContain("failed calling webhook");
-      await expectUnharmed(before);
-    });
-  });
-
-  describe("one who may not", () => {
-    /** Under the role as it should be, without what `change` takes; without the check that sees it before. */
-    async function withRoles(change: (roles: string) => string, file = "more.yaml"): Promise<Ran> {
-      const roles = await shop.roles();
-      expect(change(roles)).not.toBe(roles);
-      await shop.mesh.cluster.apply(change(roles));
-      // Told that a right is missing before anything else; what comes behind that has to hold too.
-      const told = await shop.deploy("-c", file);
-      expect({ code: told.code, stderr: told.stderr }).toEqual({
-        code: 1,
-        stderr: expect.stringContaining("HG0307") as string,
-      });
-      const ran = await shop.deploy("-c", file, "--timeout", "3", "--skip-checks", "HG0307");
-      await shop.mesh.cluster.apply(roles);
-      return ran;
-    }
-
-    it("do anything changes nothing, and is told of the roles", async () => {
-      const before = await shop.snapshot();
-      const kubeconfig = await shop.mesh.cluster.writeKubeconfig("nobody", { user: "nobody" });
-      const { code, stderr } = await shop.work.run(...deployArgs(), "--kubeconfig", kubeconfig);
-      expect(code).toBe(1);
-      expect(stderr).toContain('User "nobody" cannot');
-      expect(stderr).toContain("hopgate render --rbac prints the role that is needed.");
-      await expectUnharmed(before);
-    });
-
-    it("do all of it changes nothing, and is told what is missing", async () => {
-      const before = await shop.snapshot();
-      const roles = await shop.roles();
-      await shop.mesh.cluster.apply(roles.replaceAll("- pods/proxy\n", "- pods/log\n"));
-      const { code, stderr } = await shop.deploy("-c", "more.yaml");
-      await shop.mesh.cluster.apply(roles);
-      expect(code).toBe(1);
-      expect(stderr).toContain("get pods/proxy");
-      expect(stderr).toContain("Nothing was changed: HG0307.");
-      await expectUnharmed(before);
-    });
-
-    it("write plugins changes nothing", async () => {
-      const before = await shop.snapshot();
-      const { code, stderr } = await withRoles((roles) => roles.replaceAll("- wasmplugins\n", "- wasmplugin\n"));
-      expect(code).toBe(1);
-      expect(stderr).toContain('cannot get resource "wasmplugins"');
-      await expectUnharmed(before);
-    });
-
-    it("remove what has to go changes nothing", async () => {
-      const before = await shop.snapshot();
-      await shop.work.write("less.yaml", SHOP.replace(/^.*kb.*\n/gm, ""));
-      const { code, stderr } = await withRoles((roles) => roles.replaceAll(/^ *- delete\n/gm, ""), "less.yaml");
-      expect(code).toBe(1);
-      expect(stderr).toMatch(/Cannot remove .*cannot delete resource/);
-      await expectUnharmed(before);
-    });
-
-    it("ask the proxies gets no 0: nobody knows what they run", async () => {
-      const before = await shop.snapshot();
-      const { code, stdout, stderr } = await withRoles((roles) => roles.replaceAll("- pods/proxy\n", "- pods/log\n"));
-      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-      expect(stderr).toContain("is unknown: its metrics on port 15090 cannot be read: you may not ask it (pods/proxy)");
-      expect(stderr).toContain("Nothing was changed.");
-      await expectUnharmed(before);
-    });
-  });
-
-  describe("a proxy that does not run the filter", () => {
-    /** Leaves the check out that sees it before. */
-    const NO_PODS = ["--skip-checks", "HG0409"];
-
-    it("for it has hung: is unknown, and nothing is changed", async () => {
-      const before = await shop.snapshot();
-      shop.waypoint.part.pause();
-      const { code, stdout, stderr } = await shop.deploy("-c", "more.yaml", "--timeout", "3");
-      const status = await shop.hopgate("status");
-      shop.waypoint.part.resume();
-      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-      expect(stderr).toContain("agents/waypoint-0 is unknown");
-      expect(stderr).toContain("Nothing was changed.");
-      expect(status.code).toBe(1);
-      expect(status.stdout).toMatch(/agents\/waypoint-0\s+unknown.*(?:asked through the API server|HTTP 50)/);
-      await expectUnharmed(before);
-    });
-
-    it("for there is none: the deployment is undone", async () => {
-      const before = await shop.snapshot();
-      await shop.work.write("nowhere.yaml", SHOP.replace("istio: ingressgateway", "istio: nowhere"));
-      const { code, stderr } = await shop.deploy("-c", "nowhere.yaml", "--timeout", "3", ...NO_PODS);
-      expect(code).toBe(1);
-      expect(stderr).toContain("ingress: no Pod in istio-ingress has its labels");
-      await expectUnharmed(before);
-    });
-
-    it("with --no-wait: it stays, but there is no 0", async () => {
-      await shop.work.write("nowhere.yaml", SHOP.replace("istio: ingressgateway", "istio: nowhere"));
-      const { code } = await shop.deploy("-c", "nowhere.yaml", "--no-wait", ...NO_PODS);
-      expect(code).toBe(1);
-      expect((await shop.hopgate("status")).code).toBe(1);
-      expect(await shop.deploy()).toMatchObject({ code: 0 });
+      await shop.expectUnharmed(before);
     });
   });
 

@@ -37,6 +37,12 @@ hops:
 timing: { expose: always }
 `;
 
+/** The same with a change of routes and of both plugins. */
+export const CHANGED_SHOP = SHOP.replace(
+  "[llm.example.internal]",
+  "[llm.example.internal, more.example.internal]",
+).replace("timing: { expose: always }\n", "");
+
 /** Who runs the commands: may do what `hopgate render --rbac` says, and nothing else. */
 const DEPLOYER = "deployer";
 
@@ -236,6 +242,14 @@ export class Shop {
         JSON.stringify([kind, namespace, name, labels, spec]),
       )
       .sort();
+  }
+
+  /** Everything is as `before`: what was deployed serves, and status says so. */
+  async expectUnharmed(before: readonly string[]): Promise<void> {
+    expect(await this.snapshot()).toEqual(before);
+    const { code, stdout } = await this.hopgate("status");
+    expect(code, stdout).toBe(0);
+    for (const name of ["llm", "kb", "reports"]) await this.answered(name);
   }
 
   async close(): Promise<void> {
