@@ -16,7 +16,7 @@ import type { HistoryOptions } from "./commands/history.js";
 import type { RollbackOptions } from "./commands/rollback.js";
 import type { StatusOptions } from "./commands/status.js";
 import type { UninstallOptions } from "./commands/uninstall.js";
-import { Interrupted } from "./errors.js";
+import { Failure, Interrupted } from "./errors.js";
 import { exitCodeOf } from "./run-exit-code.js";
 import {
   API,
@@ -51,7 +51,8 @@ async function changing(
   try {
     done(await command());
   } catch (error) {
-    if (!signal.aborted || error instanceof Interrupted) throw error;
+    // What failed by itself says what became of it.
+    if (!signal.aborted || error instanceof Interrupted || error instanceof Failure) throw error;
     // Of several clusters, earlier ones may be done.
     const left = context.length > 1 ? "hopgate status says what each cluster has" : "nothing was changed";
     throw new Interrupted(left, error);

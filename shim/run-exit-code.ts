@@ -11,7 +11,8 @@ export function exitCodeOf(error: unknown, io: Io, signal: AbortSignal): number 
   // Help and version arrive as errors too; commander has printed whatever there is to say.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (signal.aborted) {
-    if (error instanceof Interrupted) io.stderr.write(`interrupted: ${error.message}\n`);
+    if (error instanceof Interrupted || error instanceof Failure)
+      io.stderr.write(`interrupted: ${harmless(error.message)}\n`);
     return 130;
   }
   const mark = colours(io, io.stderr)("red", "hopgate:");

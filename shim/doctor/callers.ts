@@ -25,24 +25,23 @@ export const CALLER_CHECKS: readonly Check<ClusterSeen>[] = [
     title: "no other ServiceEntry has a host that goes through a waypoint",
     why: "Of two for one host Istio takes the older, and with it neither our AuthorizationPolicy nor our label: the waypoint is passed by, or adds its token for whoever asks.",
     find: ({ mesh, resources, serviceEntries }) =>
-      whenRead("ServiceEntries", serviceEntries, (entries) => {
+      whenRead("ServiceEntries", serviceEntries, ({ found: entries, elsewhere }) => {
         const bound = new Set(
           resources.filter((resource) => resource.kind === "ServiceEntry" && isBound(resource)).flatMap(hostsOf),
         );
-        return (
-          entries
-            // Our own of before go when the deployment ends.
-            .filter((entry) => meshNameOf(entry) !== mesh.name)
-            .flatMap((entry) =>
-              hostsOf(entry)
-                .filter((host) => bound.has(host))
-                .map((host) => ({
-                  about: titleOf(entry),
-                  reason: `it has the host ${host} too`,
-                  fix: "remove the host from it: whoever needs it there gets to it through the waypoint",
-                })),
-            )
-        );
+        // Our own of before go when the deployment ends.
+        const taken = entries
+          .filter((entry) => meshNameOf(entry) !== mesh.name)
+          .flatMap((entry) =>
+            hostsOf(entry)
+              .filter((host) => bound.has(host))
+              .map((host) => ({
+                about: titleOf(entry),
+                reason: `it has the host ${host} too`,
+                fix: "remove the host from it: whoever needs it there gets to it through the waypoint",
+              })),
+          );
+        return bound.size === 0 || elsewhere === undefined ? taken : [...taken, elsewhere];
       }),
   },
 ];

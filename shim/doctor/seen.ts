@@ -5,7 +5,7 @@ import type { ExpectedHop, Revision } from "../plan/revision.js";
 import type { ImageReference } from "../render/image.js";
 import type { PluginApi } from "../render/istio/plugin.js";
 import type { Resource } from "../render/istio/resource.js";
-import type { Read } from "./check.js";
+import type { Read, Unknown } from "./check.js";
 
 /** What checks are judged by: read from the file, the registry and a cluster, and nothing more. */
 
@@ -53,8 +53,8 @@ export interface ClusterSeen {
   readonly plugins: ReadonlyMap<string, Read<readonly Resource[]>>;
   /** Every DestinationRule, by the namespaces of hops. */
   readonly destinationRules: ReadonlyMap<string, Read<readonly Resource[]>>;
-  /** Every ServiceEntry of the cluster, or, of whoever may not read all, of the namespaces of hops. */
-  readonly serviceEntries: Read<readonly Resource[]>;
+  /** Every ServiceEntry of the cluster, or, where `elsewhere` is not known, of the namespaces of hops. */
+  readonly serviceEntries: Read<{ readonly found: readonly Resource[]; readonly elsewhere?: Unknown }>;
   /** By hop. */
   readonly pods: ReadonlyMap<string, Read<readonly Pod[]>>;
   /** Those of backends, by `NAMESPACE/NAME`. undefined: it is not there. */

@@ -92,11 +92,14 @@ export class Connection {
   private async sendOnce(request: ApiRequest): Promise<ApiResponse> {
     const options = await this.options();
     try {
-      return await this.exchange(request, options).catch(async (error: unknown) => {
-        // The server closed a connection that was kept, before it read the request.
-        if (!(error instanceof StaleConnection)) throw error;
-        return this.exchange(request, options);
-      });
+      // The server closed a connection that was kept. There may be more of those; what it did all the same does no harm twice.
+      for (let left = RETRIES; ; left--) {
+        try {
+          return await this.exchange(request, options);
+        } catch (error) {
+          if (left === 0 || !(error instanceof StaleConnection)) throw error;
+        }
+      }
     } catch (cause) {
       this.signal.throwIfAborted();
       const [isLate, why] = reasonOf(cause, request);
@@ -155,7 +158,7 @@ export class Connection {
         );
       });
       request.on("error", (error) => {
-        const isStale = request.reusedSocket && errorCode(error) === "ECONNRESET";
+        const isStale = request.reusedSocket && ["ECONNRESET", "EPIPE"].includes(errorCode(error));
         reject(isStale ? new StaleConnection(error.message, { cause: error }) : error);
       });
       request.end(body);

@@ -83,10 +83,13 @@ export class Objects {
     return released.metadata["resourceVersion"] !== live.metadata["resourceVersion"];
   }
 
-  /** Whether somebody else wrote any of it, but for its status. */
+  /** Whether somebody else wrote any of its spec. */
   hasOthers({ metadata }: LiveResource): boolean {
     const managers = (metadata["managedFields"] ?? []) as unknown as readonly ManagedFields[];
-    return managers.some(({ manager, subresource }) => manager !== this.fieldManager && subresource === undefined);
+    return managers.some(
+      ({ manager, subresource, fieldsV1 = {} }) =>
+        manager !== this.fieldManager && subresource === undefined && "f:spec" in fieldsV1,
+    );
   }
 
   /** Any other request. @throws ApiError unless the status is 2xx */
@@ -106,6 +109,7 @@ export class Objects {
 interface ManagedFields {
   readonly manager?: string;
   readonly subresource?: string;
+  readonly fieldsV1?: object;
 }
 
 /** Runs `work` for each item, several at a time; the results are in the order of the items. */

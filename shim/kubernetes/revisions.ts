@@ -50,7 +50,18 @@ export class Revisions {
   async write(revision: Revision): Promise<void> {
     await this.inTurn(async () => {
       const place = placeFor(revision, this.places ?? (await this.read()));
-      place.version = await this.put(place, revision);
+      try {
+        place.version = await this.put(place, revision);
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 409) throw error;
+        // Of a write whose answer was lost only the version is not known.
+        const now = placeFor(revision, await this.read());
+        if (now.revision?.number !== revision.number || now.revision.startedAt !== revision.startedAt)
+          throw somebodyElse(this.mesh, error);
+        now.version = await this.put(now, revision);
+        now.revision = revision;
+        return;
+      }
       place.revision = revision;
     });
   }
@@ -58,19 +69,29 @@ export class Revisions {
   /** Says again and again that somebody is at `revision`. Returns what ends that. */
   beat(revision: Revision): () => Promise<void> {
     let beats = 0;
-    // That it cannot be said is told by whatever else cannot be done.
-    const timer = setInterval(() => void this.write({ ...revision, beats: ++beats }).catch(() => undefined), BEAT_MS);
+    let isUnderWay = false;
+    const beat = async (): Promise<void> => {
+      if (isUnderWay) return;
+      isUnderWay = true;
+      // That it cannot be said is told by whatever else cannot be done.
+      await this.write({ ...revision, beats: ++beats }).catch(() => undefined);
+      isUnderWay = false;
+    };
+    const timer = setInterval(() => void beat(), BEAT_MS);
     timer.unref();
     return async () => {
       clearInterval(timer);
-      await this.last.catch(() => undefined);
+      await this.last;
     };
   }
 
   /** Whether whoever began `revision` is at it. `pause` is the time between two looks. */
   async isAlive({ number, beats }: Revision, pause: () => Promise<void>): Promise<boolean> {
-    for (const endMs = performance.now() + SILENT_MS; performance.now() < endMs;) {
+    const endMs = performance.now() + SILENT_MS;
+    for (let isLast = false; !isLast;) {
       await pause();
+      // A look that has begun late enough is the last, however long it takes.
+      isLast = performance.now() >= endMs;
       const now = (await this.list()).find((revision) => revision.number === number);
       if (now?.beats !== beats || now?.state !== "pending") return true;
     }
@@ -100,29 +121,24 @@ export class Revisions {
     return this.places;
   }
 
-  /** Returns its new version. */
+  /** Returns its new version. @throws ApiError with 409 if it is another by now */
   private async put({ name, version }: Place, revision: Revision): Promise<string> {
     const data = { revision: Buffer.from(encodeRevision(revision), "latin1").toString("base64") };
     const secret = this.secret(name, { data, type: TYPE }, version);
-    try {
-      const written = await this.objects.request<Resource>(
-        version === undefined
-          ? // As a manager of its own: of two that create it at the same time, one is in conflict.
-            {
-              method: "PATCH",
-              path: apiPath(secret),
-              query: { fieldManager: `hopgate-${randomBytes(8).toString("hex")}` },
-              contentType: "application/apply-patch+yaml",
-              body: JSON.stringify(secret),
-            }
-          : { method: "PUT", path: apiPath(secret), body: JSON.stringify(secret) },
-        `write revision ${String(revision.number)}`,
-      );
-      return written.metadata["resourceVersion"] as string;
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 409) throw error;
-      throw somebodyElse(this.mesh, error);
-    }
+    const written = await this.objects.request<Resource>(
+      version === undefined
+        ? // As a manager of its own: of two that create it at the same time, one is in conflict.
+          {
+            method: "PATCH",
+            path: apiPath(secret),
+            query: { fieldManager: `hopgate-${randomBytes(8).toString("hex")}` },
+            contentType: "application/apply-patch+yaml",
+            body: JSON.stringify(secret),
+          }
+        : { method: "PUT", path: apiPath(secret), body: JSON.stringify(secret) },
+      `write revision ${String(revision.number)}`,
+    );
+    return written.metadata["resourceVersion"] as string;
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -158,8 +174,9 @@ function placeFor({ number }: Revision, places: readonly Place[]): Place {
   const least = leastNeeded(known);
   const place =
     places.find(({ revision }) => revision?.number === number) ??
-    places.find(({ revision }) => revision === undefined) ??
-    places.find(({ revision }) => revision === least);
+    // One that cannot be read may be of a later version of hopgate.
+    places.find(({ version }) => version === undefined) ??
+    places.find(({ revision }) => revision !== undefined && revision === least);
   if (place !== undefined) return place;
   throw new Failure("There is no place for a revision: all Secrets of their names are somebody else's.");
 }

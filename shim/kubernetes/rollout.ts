@@ -111,15 +111,16 @@ export class Rollout {
     try {
       const mayGoOn = (): Promise<void> => this.isNewest(revision);
       const proxies = await this.stages.carryOut(plan, revision, changes, currentHops(known), mayGoOn);
-      await endBeats();
       await this.isNewest(revision);
+      await endBeats();
       await this.end(revision, "deployed");
       return { revision: revision.number, isChanged, proxies };
     } catch (error) {
-      await endBeats();
       this.options.signal.throwIfAborted();
-      if (this.options.timeoutMs === 0) throw error;
-      throw await this.undone(revision, current, error);
+      if (this.options.timeoutMs === 0) throw leftHalfDone(revision, error);
+      throw await this.undone(revision, current, error, endBeats);
+    } finally {
+      await endBeats();
     }
   }
 
@@ -156,6 +157,8 @@ export class Rollout {
       await this.stages.mayRemove(plan, adopted);
       leaves("not everything is removed; hopgate uninstall goes on from there");
       const removed = await this.stages.removeAll(plan, adopted, currentHops(known));
+      const isKnown = ({ number }: Revision): boolean => known.some((revision) => revision.number === number);
+      if (!(await this.revisions.list()).every(isKnown)) throw somebodyElse(this.mesh);
       await this.revisions.clear();
       return removed;
     });
@@ -174,7 +177,8 @@ export class Rollout {
   /** @throws Failure if another deployment has begun since: what it needs must not be removed */
   private async isNewest({ number }: Revision): Promise<void> {
     const known = await this.revisions.list();
-    if (known.some((other) => other.number > number)) throw somebodyElse(this.mesh);
+    const isGone = !known.some((other) => other.number === number);
+    if (isGone || known.some((other) => other.number > number)) throw somebodyElse(this.mesh);
   }
 
   /** Runs `work`, which tells what an interruption would leave behind from then on. */
@@ -196,7 +200,12 @@ export class Rollout {
   }
 
   /** Brings back what was there before `failed`. Returns what to say about it all. */
-  private async undone(failed: Revision, current: Revision | undefined, error: unknown): Promise<Failure> {
+  private async undone(
+    failed: Revision,
+    current: Revision | undefined,
+    error: unknown,
+    endBeats: () => Promise<void>,
+  ): Promise<Failure> {
     const { notify, signal } = this.options;
     const reason = error instanceof Error ? error.message : String(error);
     const back = current === undefined ? "nothing" : `revision ${String(current.number)}`;
@@ -218,6 +227,7 @@ export class Rollout {
       if (current === undefined) await this.stages.removeAll(plan, new Set(adopted), failed.hops);
       else
         await this.stages.carryOut(plan, { hops: current.hops, adopted }, [], failed.hops, () => this.isNewest(failed));
+      await endBeats();
       await this.end(failed, "failed", reason);
     } catch (cause) {
       signal.throwIfAborted();
@@ -230,4 +240,11 @@ export class Rollout {
     const failure = `${reason}\nRevision ${String(failed.number)} was undone; ${back} is in place.`;
     return new Failure(failure, { cause: error, ...(fix !== undefined && { fix }) });
   }
+}
+
+/** What failed without being undone, which has to be said. */
+function leftHalfDone(revision: Revision, error: unknown): unknown {
+  if (!(error instanceof Failure)) return error;
+  const { message, fix } = error;
+  return new Failure(`${message}\n${halfDone(revision)}`, { cause: error, ...(fix !== undefined && { fix }) });
 }

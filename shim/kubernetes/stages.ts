@@ -28,7 +28,7 @@ export class Stages {
 
   /**
    * `adopted`: titles of what was there before hopgate. `changes`: what applying each resource would do, as far as it is known.
-   * `mayGoOn` throws if nothing may be removed, because somebody else deploys by now.
+   * `mayGoOn` throws if nothing more may be changed, because somebody else deploys by now.
    */
   async carryOut(
     plan: Transition,
@@ -43,6 +43,7 @@ export class Stages {
     const isNews = (resource: Resource): boolean => late.has(titleOf(resource)) || !unchanged.has(titleOf(resource));
     const settle = async (what: string, resources: readonly Resource[]): Promise<void> => {
       if (resources.length === 0) return;
+      await mayGoOn();
       const settled = resources.some(isNews) ? await this.waiting.settling(concerned) : undefined;
       await this.apply(what, resources);
       await settled?.();
@@ -51,6 +52,7 @@ export class Stages {
     await settle("resources and routes applied", plan.first);
     await settle("plugins for the time between applied", plan.bridgePlugins);
     await settle("routes moved", plan.movedRoutes);
+    await mayGoOn();
     await this.apply("plugins applied", plan.plugins);
     const proxies = await this.waiting.untilLoaded(hops);
     await mayGoOn();

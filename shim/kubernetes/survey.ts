@@ -1,5 +1,5 @@
 import type { Mesh } from "../config/model.js";
-import type { Read } from "../doctor/check.js";
+import type { Read, Unknown } from "../doctor/check.js";
 import type { ClusterSeen, Deployed } from "../doctor/seen.js";
 import { usedServices } from "../doctor/workloads.js";
 import { currentRevision, type ExpectedHop, newestFirst, type Revision } from "../plan/revision.js";
@@ -153,15 +153,19 @@ export class Survey {
     return new Map(all.map((resource, index) => [titleOf(resource), reads[index] ?? { unknown: "not read" }]));
   }
 
-  private async serviceEntries(namespaces: readonly string[]): Promise<readonly Resource[]> {
+  private async serviceEntries(
+    namespaces: readonly string[],
+  ): Promise<{ readonly found: readonly Resource[]; readonly elsewhere?: Unknown }> {
     const { objects } = this.cluster;
     const read = (namespace?: string): Promise<readonly Resource[]> =>
       readAll(objects, "networking.istio.io/v1", "ServiceEntry", namespace);
     try {
-      return await read();
+      return { found: await read() };
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 403) throw error;
-      return (await each(namespaces, read)).flat();
+      const unknown = "you may not list those of all namespaces (serviceentries.networking.istio.io)";
+      const elsewhere = { about: "ServiceEntries of other namespaces", unknown };
+      return { found: (await each(namespaces, read)).flat(), elsewhere };
     }
   }
 

@@ -76,8 +76,8 @@ export class Repository {
     if (started.status !== 202 || location === null) throw await this.refusal(what, started);
     const url = new URL(location, started.url);
     const base = new URL(this.base);
-    // A registry behind a proxy that ends TLS may call itself http. It is spoken to as before.
-    if (url.host === base.host) url.protocol = base.protocol;
+    // A registry behind a proxy that ends TLS may call itself http. It is spoken to with TLS as before.
+    if (url.host === base.host && base.protocol === "https:") url.protocol = base.protocol;
     url.searchParams.set("digest", blob.digest);
     const headers = { "content-type": "application/octet-stream" };
     const stored = await this.send("PUT", url, what, { headers, body: blob.bytes });

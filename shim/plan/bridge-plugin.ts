@@ -28,10 +28,13 @@ function bridgeOf(old: PluginConfig, next: PluginConfig): PluginConfig | undefin
   };
   const routes = [
     ...old.routes.map((route) => guarded(route, next, new Set(comesHere.map(([name]) => name)))),
-    ...bound,
+    // What comes to be bound here is checked as it will be, from its first request on.
+    ...bound.map((route) =>
+      next.validate === undefined ? route : { ...route, validate: route.validate ?? next.validate },
+    ),
   ];
   const named = new Set(routes.flatMap(({ to }) => to.map(({ backend }) => backend)));
-  const validators = { ...next.validators, ...old.validators };
+  const validators = { ...old.validators, ...next.validators };
   const identity = old.identity ?? next.identity;
   return {
     ...old,
@@ -42,16 +45,17 @@ function bridgeOf(old: PluginConfig, next: PluginConfig): PluginConfig | undefin
   };
 }
 
-/** At an edge, a route that comes to add a token has to say who may call: as it will. */
+/** A route that comes to add a token says who may call, as it will: also where another hop saw to that before. */
 function guarded(route: PluginRoute, next: PluginConfig, comesHere: ReadonlySet<string>): PluginRoute {
   const leadsThere = route.to.some(({ backend }) => comesHere.has(backend));
-  if (!leadsThere || route.validate !== undefined || route.open !== undefined) return route;
+  if (!leadsThere || route.validate !== undefined) return route;
   const later = next.routes.find(
     ({ to, validate, open }) => to.some(({ backend }) => comesHere.has(backend)) && (validate ?? open) !== undefined,
   );
   const validate = later?.validate ?? next.validate;
-  if (validate !== undefined) return { ...route, validate };
-  return later?.open === undefined ? route : { ...route, open: later.open };
+  const { open = later?.open, ...rest } = route;
+  if (validate !== undefined) return { ...rest, validate };
+  return open === undefined ? rest : { ...rest, open };
 }
 
 interface PluginSpec {

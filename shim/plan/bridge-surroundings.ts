@@ -16,6 +16,7 @@ const BRIDGES: Readonly<Record<string, (old: Resource, next: Resource) => Resour
   EnvoyFilter: bridgeReferences,
   ReferenceGrant: bridgeGrant,
   AuthorizationPolicy: bridgePolicy,
+  Gateway: bridgeGateway,
 };
 
 const REFERENCES = "envoyfilter.istio.io/referenced-services";
@@ -40,6 +41,19 @@ function annotationsOf({ metadata }: Resource): JsonObject {
 function bridgeGrant(old: Resource, next: Resource): Resource {
   const spec = specOf(next);
   return { ...next, spec: { ...spec, to: union(listOf(spec["to"]), listOf(specOf(old)["to"])) } };
+}
+
+/** Of Istio's own: the port stays open for the hosts that go, as long as the running filter has routes for them. */
+function bridgeGateway(old: Resource, next: Resource): Resource {
+  const [before, ...others] = serversOf(old);
+  const [after, ...more] = serversOf(next);
+  if (before === undefined || after === undefined || others.length + more.length > 0) return next;
+  const server = { ...after, hosts: union(listOf(after["hosts"]), listOf(before["hosts"])) };
+  return { ...next, spec: { ...specOf(next), servers: [server] } };
+}
+
+function serversOf(gateway: Resource): readonly JsonObject[] {
+  return listOf(specOf(gateway)["servers"]) as readonly JsonObject[];
 }
 
 interface Source extends JsonObject {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 
+import { fingerprint } from "../render/fingerprint.js";
 import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
 import { bridgePlugin } from "./bridge-plugin.js";
 import { bridgeSurroundings } from "./bridge-surroundings.js";
@@ -78,10 +79,11 @@ export function canBeKept(resource: Resource): boolean {
 
 const BEFORE = "-before";
 
-/** What a resource was, beside what it is now. */
+/** What a resource was, beside what it is now. Each that it was has a name of its own, so that none takes the place of another that is in use. */
 export function copyOfBefore(resource: Resource): Resource {
-  const { metadata } = resource;
-  return { ...resource, metadata: { ...metadata, name: `${metadata.name}${BEFORE}` } };
+  const { metadata, spec = {} } = resource;
+  const name = `${metadata.name}${BEFORE}-${fingerprint(JSON.stringify(spec))}`;
+  return { ...resource, metadata: { ...metadata, name } };
 }
 
 /** Whether a host of `old` is not one of `next`: then what the running filter chooses would lead nowhere, or there without TLS. */

@@ -76,7 +76,7 @@ describe.skipIf(programs === undefined)("hopgate doctor, on a gateway and a wayp
     expect(ran.code).toBe(0);
     expect(codes(report, "skipped")).toEqual(expect.arrayContaining(["HG0413", "HG0601", "HG0701"]));
     // The role does not show Secrets: that is not known, and no error.
-    expect(codes(report, "unknown")).toEqual(["HG0502", "HG0503"]);
+    expect(codes(report, "unknown")).toEqual(["HG0502", "HG0503", "HG0602"]);
   });
 
   it("says why, with the fix, and in words", async () => {

@@ -48,9 +48,15 @@ describe("the checks of callers", () => {
   it("take ServiceEntries for other hosts, and our own", () => {
     expect(resultOf(CALLER_CHECKS, withEntry("elsewhere.example.com"), "HG0602").state).toBe("passed");
     const seen = healthy();
-    const own = { value: seen.resources.filter(({ kind }) => kind === "ServiceEntry") };
-    expect(own.value.length).toBeGreaterThan(0);
+    const own = { value: { found: seen.resources.filter(({ kind }) => kind === "ServiceEntry") } };
+    expect(own.value.found.length).toBeGreaterThan(0);
     expect(resultOf(CALLER_CHECKS, { ...seen, serviceEntries: own }, "HG0602").state).toBe("passed");
+  });
+
+  it("do not take for good what whoever asks may not see", () => {
+    const elsewhere = { about: "ServiceEntries of other namespaces", unknown: "you may not list them" };
+    const seen = { ...healthy(), serviceEntries: { value: { found: [], elsewhere } } };
+    expect(resultOf(CALLER_CHECKS, seen, "HG0602")).toMatchObject({ state: "unknown", unknowns: [elsewhere] });
   });
 
   it("want no policy where the waypoint checks tokens", () => {
@@ -71,5 +77,5 @@ function withEntry(host: string): ClusterSeen {
     metadata: { name: "old", namespace: "other" },
     spec: { hosts: [host] },
   };
-  return { ...healthy(), serviceEntries: { value: [entry] } };
+  return { ...healthy(), serviceEntries: { value: { found: [entry] } } };
 }

@@ -152,7 +152,7 @@ export function healthy(mesh: Mesh = MESH): ClusterSeen {
     missingRights: known({ user: undefined, rights: new Map() }),
     revisions: known([revision(1)]),
     live: new Map(resources.map((resource) => [titleOf(resource), known(resource)])),
-    serviceEntries: known([]),
+    serviceEntries: known({ found: [] }),
     plugins: of(["WasmPlugin", "TrafficExtension"]),
     destinationRules: of(["DestinationRule"]),
     pods: new Map(hops.map(({ name, namespace }) => [name, known([pod(namespace, `${name}-0`)])])),

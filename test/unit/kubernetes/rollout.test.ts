@@ -93,8 +93,8 @@ describe("what is told of a removal", () => {
     shop.api.before = () => undefined;
     shop.notices.length = 0;
     await shop.deploy();
-    // The route that was kept for the time between; of all others that could have been, none had come so far.
-    expect(shop.notices.filter((line) => line.startsWith("resources removed"))).toEqual(["resources removed: 1"]);
+    // The routes that were kept for the time between, there and back; of all others that could have been, none had come so far.
+    expect(shop.notices.filter((line) => line.startsWith("resources removed"))).toEqual(["resources removed: 2"]);
   });
 });
 

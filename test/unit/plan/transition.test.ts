@@ -14,7 +14,9 @@ const routesTo = (hosts: string): string =>
 
 const mesh = (hosts = "a.example.internal", reports = ", through: agents"): readonly Resource[] =>
   resourcesOf(sample({ backends: backendsWith(reports), routes: routesTo(hosts) }));
-const titles = (resources: readonly Resource[]): string[] => resources.map(titleOf).sort();
+/** Without what makes the name of a copy of before its own. */
+const titles = (resources: readonly Resource[]): string[] =>
+  resources.map((resource) => titleOf(resource).replace(/(-before)-[0-9a-f]{8}$/, "$1")).sort();
 const configOf = (resources: readonly Resource[], name: string): PluginConfig => {
   const { spec } = resources.find(
     ({ kind, metadata }) => kind === "WasmPlugin" && metadata.name === name,
@@ -102,6 +104,74 @@ describe("a backend that comes to a waypoint", () => {
     expect(titles(bridgePlugins)).toEqual(["WasmPlugin agents/shop-agents"]);
     expect(configOf(bridgePlugins, "shop-agents")).toEqual(configOf(mesh(), "shop-agents"));
   });
+});
+
+describe("what a filter adds tokens for in between is checked as it will be", () => {
+  const validators =
+    "validators: { google: { audiences: [https://x.example.internal], emails: [a@b.iam.gserviceaccount.com] } }";
+  const hops = (edge: string, waypoint: string): string => `
+  ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }${edge} }
+  agents: { waypoint: { namespace: agents, name: waypoint }${waypoint} }`;
+  const routes = routesTo("a.example.internal");
+
+  it("at a waypoint that comes to validate with the service", () => {
+    const before = resourcesOf(sample({ backends: backendsWith(""), hops: hops("", ""), routes }));
+    const after = resourcesOf(
+      sample({
+        backends: backendsWith(", through: agents"),
+        hops: hops("", ", validate: google"),
+        routes,
+        more: validators,
+      }),
+    );
+    const bridge = configOf(transition(before, after).bridgePlugins, "shop-agents");
+    expect(bridge.routes).toMatchObject([{ to: [{ backend: "reports" }], validate: "google" }]);
+    expect(bridge.validators).toEqual(configOf(after, "shop-agents").validators);
+  });
+
+  it("at a gateway that was open because the waypoint saw to it", () => {
+    const before = resourcesOf(sample({ backends: backendsWith(", through: agents"), hops: hops("", ""), routes }));
+    const after = resourcesOf(
+      sample({
+        backends: backendsWith(""),
+        hops: hops(", validate: google", ""),
+        routes: routes.replace(", open: a test", ""),
+        more: validators,
+      }),
+    );
+    const { routes: between } = configOf(transition(before, after).bridgePlugins, "shop-ingress");
+    const [reports] = between.filter(({ hosts }) => hosts.includes("reports.example.internal"));
+    expect(reports).toMatchObject({ validate: "google" });
+    expect(reports).not.toHaveProperty("open");
+  });
+
+  it("with the validator that will be, where both have one of the name", () => {
+    const old = validators.replace("a@b.", "anybody@b.");
+    const before = resourcesOf(
+      sample({ backends: backendsWith(""), hops: hops("", ", validate: google"), routes, more: old }),
+    );
+    const after = resourcesOf(
+      sample({
+        backends: backendsWith(", through: agents"),
+        hops: hops("", ", validate: google"),
+        routes,
+        more: validators,
+      }),
+    );
+    const bridge = configOf(transition(before, after).bridgePlugins, "shop-agents");
+    expect(bridge.validators?.["google"]?.emails).toEqual(["a@b.iam.gserviceaccount.com"]);
+  });
+});
+
+it("an ingress gateway's port stays open for hosts that go, while the filter that runs has routes for them", () => {
+  const { first, lateSurroundings } = transition(mesh("a.example.internal"), mesh("b.example.internal"));
+  const hostsOf = (resources: readonly Resource[]): unknown =>
+    resources.find(({ kind }) => kind === "Gateway")?.["spec"];
+  const hosts = (names: readonly string[]): object => ({ servers: [{ hosts: names }] });
+  expect(hostsOf(first.filter(({ apiVersion }) => apiVersion.startsWith("networking.istio.io")))).toMatchObject(
+    hosts(["b.example.internal", "reports.example.internal", "a.example.internal"]),
+  );
+  expect(hostsOf(lateSurroundings)).toMatchObject(hosts(["b.example.internal", "reports.example.internal"]));
 });
 
 describe("a backend that leaves a waypoint", () => {
