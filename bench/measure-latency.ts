@@ -1,3 +1,4 @@
+import { Failure } from "../shim/errors.js";
 import type { Generator, Latencies } from "./generator.js";
 import { during, requestBytes, sendClosedLoop } from "./load.js";
 import { type Estimate, estimate, percentile } from "./statistics.js";
@@ -49,7 +50,10 @@ const PROBES = 6;
 /** A rate is held if every request is answered, and 99 of 100 within this time. */
 const HELD_P99_US = 50_000;
 
-/** Measures the latency at one rate, in rounds in which the variants take turns; before that, which rate each of them holds. */
+/**
+ * Measures the latency at one rate, in rounds in which the variants take turns; before that, which rate each of them holds.
+ * @throws Failure if one of them holds none
+ */
 export async function measureLatency(options: LatencyOptions): Promise<LatencyResults> {
   const { variants, rounds, generator, durationMs, onProgress } = options;
   const highest = new Map<string, number>();
@@ -60,6 +64,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyRe
     }
   }
   const ratePerSec = options.ratePerSec ?? Math.round(Math.min(...highest.values()) / 2);
+  if (ratePerSec < 1) throw holdsNothing(variants.find(({ id }) => highest.get(id) === 0));
   const samples = new Map(variants.map(({ id }): [string, Latencies[]] => [id, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const variant of round % 2 === 1 ? variants : variants.toReversed()) {
@@ -93,12 +98,19 @@ async function highestRate(options: LatencyOptions, variant: Variant): Promise<n
   const count = await sendClosedLoop({ ...load, connections: CONNECTIONS, next: during(durationMs, () => request) });
   let [held, tooHigh] = [0, (count / durationMs) * 1000 * 1.2];
   for (let probe = 0; probe < PROBES; probe++) {
-    const ratePerSec = Math.round(probe === 0 ? tooHigh * 0.75 : (held + tooHigh) / 2);
+    const ratePerSec = Math.max(1, Math.round(probe === 0 ? tooHigh * 0.75 : (held + tooHigh) / 2));
     const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
     if (unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US) held = ratePerSec;
     else tooHigh = ratePerSec;
   }
   return held;
+}
+
+function holdsNothing(variant: Variant | undefined): Failure {
+  const limit = `99 of 100 requests within ${String(HELD_P99_US / 1000)} ms`;
+  return new Failure(`${variant?.name ?? "A variant"} holds no rate at all with ${limit}: the machine is too busy.`, {
+    fix: "Run it again when less else runs, or say at which rate to measure: --rate.",
+  });
 }
 
 type Summary = Omit<LatencyResult, "variant" | "name" | "highest_rate_per_sec">;
