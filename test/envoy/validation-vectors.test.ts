@@ -70,7 +70,9 @@ const wycheproof = vectors("wycheproof", "json_web_signature_test.json");
 describe.skipIf(envoyPath === "" || wycheproof === undefined)(
   "Wycheproof's signatures through the running filter",
   () => {
-    const { testGroups } = JSON.parse(readFileSync(wycheproof ?? "", "utf8")) as Wycheproof;
+    // What is skipped is read all the same, to know its tests.
+    const testGroups =
+      wycheproof === undefined ? [] : (JSON.parse(readFileSync(wycheproof, "utf8")) as Wycheproof).testGroups;
     const groups = testGroups.map((group, index) => ({ ...group, name: `group-${index}` }));
     const cases = groups.flatMap(({ name, comment, private: key, tests }) =>
       tests.map((test) => ({ ...test, name, group: comment, alg: key["alg"] ?? "" })),
