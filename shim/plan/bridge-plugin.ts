@@ -1,4 +1,5 @@
 import type { PluginBackend, PluginConfig, PluginRoute } from "../render/plugin-config.js";
+import { pluginConfigOf } from "../render/istio/plugin.js";
 import type { Resource } from "../render/istio/resource.js";
 
 /**
@@ -61,12 +62,6 @@ function guarded(route: PluginRoute, next: PluginConfig, comesHere: ReadonlySet<
 interface PluginSpec {
   readonly pluginConfig?: PluginConfig;
   readonly wasm?: PluginSpec;
-}
-
-/** Of a WasmPlugin or a TrafficExtension. */
-function pluginConfigOf({ spec }: Resource): PluginConfig {
-  const { wasm, pluginConfig } = spec as PluginSpec;
-  return (wasm?.pluginConfig ?? pluginConfig) as PluginConfig;
 }
 
 function withPluginConfig(resource: Resource, pluginConfig: PluginConfig): Resource {

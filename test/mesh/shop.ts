@@ -38,10 +38,10 @@ timing: { expose: always }
 `;
 
 /** The same with a change of routes and of both plugins. */
-export const CHANGED_SHOP = SHOP.replace(
-  "[llm.example.internal]",
-  "[llm.example.internal, more.example.internal]",
-).replace("timing: { expose: always }\n", "");
+const CHANGED_SHOP = SHOP.replace("[llm.example.internal]", "[llm.example.internal, more.example.internal]").replace(
+  "timing: { expose: always }\n",
+  "",
+);
 
 /** Who runs the commands: may do what `hopgate render --rbac` says, and nothing else. */
 const DEPLOYER = "deployer";
@@ -99,6 +99,14 @@ export class Shop {
     const ca = authority.certificate;
     const shop = new Shop(box, mesh, work, ingress, waypoint, cloudRun, echo, identity, ca, image, kubeconfig);
     await shop.grant(mesh);
+    return shop;
+  }
+
+  /** With `hopgate.yaml` deployed, and a `more.yaml` that is another. */
+  static async openDeployed(programs: Programs): Promise<Shop> {
+    const shop = await Shop.open(programs);
+    await shop.work.write("more.yaml", CHANGED_SHOP);
+    expect(await shop.deploy()).toMatchObject({ code: 0 });
     return shop;
   }
 

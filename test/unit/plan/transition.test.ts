@@ -113,20 +113,20 @@ describe("what a filter adds tokens for in between is checked as it will be", ()
   ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }${edge} }
   agents: { waypoint: { namespace: agents, name: waypoint }${waypoint} }`;
   const routes = routesTo("a.example.internal");
+  const validating = resourcesOf(
+    sample({
+      backends: backendsWith(", through: agents"),
+      hops: hops("", ", validate: google"),
+      routes,
+      more: validators,
+    }),
+  );
 
   it("at a waypoint that comes to validate with the service", () => {
     const before = resourcesOf(sample({ backends: backendsWith(""), hops: hops("", ""), routes }));
-    const after = resourcesOf(
-      sample({
-        backends: backendsWith(", through: agents"),
-        hops: hops("", ", validate: google"),
-        routes,
-        more: validators,
-      }),
-    );
-    const bridge = configOf(transition(before, after).bridgePlugins, "shop-agents");
+    const bridge = configOf(transition(before, validating).bridgePlugins, "shop-agents");
     expect(bridge.routes).toMatchObject([{ to: [{ backend: "reports" }], validate: "google" }]);
-    expect(bridge.validators).toEqual(configOf(after, "shop-agents").validators);
+    expect(bridge.validators).toEqual(configOf(validating, "shop-agents").validators);
   });
 
   it("at a gateway that was open because the waypoint saw to it", () => {
@@ -150,15 +150,7 @@ describe("what a filter adds tokens for in between is checked as it will be", ()
     const before = resourcesOf(
       sample({ backends: backendsWith(""), hops: hops("", ", validate: google"), routes, more: old }),
     );
-    const after = resourcesOf(
-      sample({
-        backends: backendsWith(", through: agents"),
-        hops: hops("", ", validate: google"),
-        routes,
-        more: validators,
-      }),
-    );
-    const bridge = configOf(transition(before, after).bridgePlugins, "shop-agents");
+    const bridge = configOf(transition(before, validating).bridgePlugins, "shop-agents");
     expect(bridge.validators?.["google"]?.emails).toEqual(["a@b.iam.gserviceaccount.com"]);
   });
 });
