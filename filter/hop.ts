@@ -5,7 +5,7 @@ import { monotonicNs } from "./host/clock";
 import { RootContext, StreamContext } from "./host/context";
 import { log, LogLevel } from "./host/log";
 import { incrementMetric, NO_METRIC } from "./host/metrics";
-import { defineRunning } from "./metrics";
+import { defineRunning, recordRunningSince } from "./metrics";
 import { HURRIED_TICK_MS, RequestPool } from "./request-pool";
 import { firstProblem } from "./section";
 
@@ -47,6 +47,7 @@ export class Hop extends RootContext {
     this.begun = true;
     this.running = defineRunning(config.hop, config.fingerprint);
     incrementMetric(this.running, 1);
+    recordRunningSince(config.hop, config.fingerprint);
     for (let i = 0; i < config.keySets.length; i++) config.keySets[i].open();
   }
 

@@ -6,6 +6,7 @@
  * All label values come from the configuration or from constants, never from a request. Histograms are in microseconds.
  */
 import { Bytes, Writer } from "./host/bytes";
+import { wallNs } from "./host/clock";
 import { defineMetric, incrementMetric, MetricKind, NO_METRIC, recordMetric } from "./host/metrics";
 import { MODULE } from "./module";
 
@@ -29,6 +30,10 @@ const TOKEN_WAITS = Bytes.of("hopgate_token_waits");
 const VALIDATIONS = Bytes.of("hopgate_validations");
 const KEY_FETCHES = Bytes.of("hopgate_key_fetches");
 const RUNNING = Bytes.of("hopgate_config");
+const RUNNING_SINCE = Bytes.of("hopgate_config_timestamp_seconds");
+const REQUEST_ERROR = Bytes.of("hopgate_request_error_timestamp_seconds");
+const TOKEN_FETCH_ERROR = Bytes.of("hopgate_token_fetch_error_timestamp_seconds");
+const KEY_FETCH_ERROR = Bytes.of("hopgate_key_fetch_error_timestamp_seconds");
 
 /** Result of a request that was forwarded and answered. */
 export const OK = Bytes.of("ok");
@@ -103,6 +108,7 @@ export class BackendMetrics {
   /** One request more with this result, which must be a constant. */
   countRequest(result: Bytes): void {
     this.requests.count(result);
+    if (result !== OK && result !== ABORTED) recordTime(REQUEST_ERROR, this.hop, result);
   }
 
   recordHeaders(totalUs: i64, upstreamUs: i64, waitUs: i64, selfUs: i64): void {
@@ -134,14 +140,16 @@ export class BackendMetrics {
 /** Not yet asked for; NO_METRIC is what the host refused. */
 const UNDEFINED: i32 = NO_METRIC - 1;
 
-/** Fetches of tokens, by how they ended. Rare, so defined anew each time. */
+/** Fetches of tokens, by how they ended, and when one last failed so. Rare, so defined anew each time. */
 export function countTokenFetch(hop: Bytes, result: Bytes): void {
   incrementMetric(defineMetric(MetricKind.Counter, label(begin(TOKEN_FETCHES, hop), RESULT, result)), 1);
+  if (!result.equals(OK)) recordTime(TOKEN_FETCH_ERROR, hop, result);
 }
 
 /** Fetches of key sets, likewise. */
 export function countKeyFetch(hop: Bytes, result: Bytes): void {
   incrementMetric(defineMetric(MetricKind.Counter, label(begin(KEY_FETCHES, hop), RESULT, result)), 1);
+  if (!result.equals(OK)) recordTime(KEY_FETCH_ERROR, hop, result);
 }
 
 /** Requests that had to wait for a token, by how that ended. */
@@ -152,8 +160,24 @@ export function countTokenWaits(hop: Bytes, result: Bytes, count: i32): void {
 
 /** The gauge that says which configuration of which build runs: as many as there are VMs that run it. */
 export function defineRunning(hop: Bytes, config: Bytes): i32 {
-  return defineMetric(MetricKind.Gauge, label(label(begin(RUNNING, hop), CONFIG, config), MODULE_LABEL, MODULE));
+  return defineMetric(MetricKind.Gauge, ofConfiguration(RUNNING, hop, config));
 }
+
+/** Says when the configuration was last begun with: by the first VM, or by one that was loaded anew after a trap. */
+export function recordRunningSince(hop: Bytes, config: Bytes): void {
+  recordMetric(defineMetric(MetricKind.Gauge, ofConfiguration(RUNNING_SINCE, hop, config)), wallNs() / NS_PER_S);
+}
+
+function ofConfiguration(name: Bytes, hop: Bytes, config: Bytes): Writer {
+  return label(label(begin(name, hop), CONFIG, config), MODULE_LABEL, MODULE);
+}
+
+/** Gauges of when something last happened: seconds since 1970, as Prometheus has them. */
+function recordTime(name: Bytes, hop: Bytes, result: Bytes): void {
+  recordMetric(defineMetric(MetricKind.Gauge, label(begin(name, hop), RESULT, result)), wallNs() / NS_PER_S);
+}
+
+const NS_PER_S: i64 = 1_000_000_000;
 
 function begin(name: Bytes, hop: Bytes): Writer {
   return NAME.reset().append(name).append(HOP).append(hop).append(END);

@@ -70,6 +70,7 @@ function addDiff(program: Command, { io, signal, done }: Invocation): void {
     .addOption(PLAIN_HTTP)
     .addOption(KUBECONFIG)
     .addOption(CONTEXT)
+    .addOption(OUTPUT)
     .addHelpText("after", DIFF_EXAMPLES)
     .action(async (options: DiffOptions) => {
       const { diff } = await import("./commands/diff.js");
@@ -170,6 +171,7 @@ function addUninstall(program: Command, invocation: Invocation): void {
     .addOption(KUBECONFIG)
     .addOption(CONTEXT)
     .addOption(YES)
+    .addOption(OUTPUT)
     .addHelpText("after", UNINSTALL_EXAMPLES)
     .action(async (options: UninstallOptions) => {
       const { uninstall } = await import("./commands/uninstall.js");

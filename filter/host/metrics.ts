@@ -44,7 +44,7 @@ export function incrementMetric(id: i32, offset: i64): void {
   if (id != NO_METRIC) proxyIncrementMetric(id, offset);
 }
 
-/** Histogram: one more value. */
+/** Histogram: one more value. Gauge: the value from now on. */
 // @ts-ignore: decorator
 @inline
 export function recordMetric(id: i32, value: u64): void {

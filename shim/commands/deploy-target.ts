@@ -3,14 +3,17 @@ import { loadMesh } from "../config/load.js";
 import type { Result } from "../doctor/check.js";
 import { Failure } from "../errors.js";
 import { reportedLabels } from "../explain/filter.js";
+import type { Cluster } from "../kubernetes/cluster.js";
+import { Discovery } from "../kubernetes/discovery.js";
 import type { Target } from "../kubernetes/rollout.js";
 import { stampOf } from "../module/stamp.js";
 import type { ExpectedHop } from "../plan/revision.js";
-import { pinnedText } from "../render/image.js";
+import { type PinnedImage, pinnedText } from "../render/image.js";
 import { podLabels } from "../render/istio/destination-rule.js";
-import { pluginConfigOf } from "../render/istio/plugin.js";
+import { wantsGcpBackend } from "../render/istio/gcp-backend.js";
+import { pluginConfigOf, type PluginApi } from "../render/istio/plugin.js";
 import { stageOf } from "../render/istio/resource.js";
-import { inOrder, meshResources, type MeshResources } from "../render/istio/resources.js";
+import { inOrder, meshResources, type MeshResources, type RenderOptions } from "../render/istio/resources.js";
 import { examineImage } from "./doctor-observe.js";
 import { imageOf, type MeshOptions } from "./mesh-options.js";
 import { askFilter } from "./preflight.js";
@@ -24,6 +27,7 @@ export interface TargetOptions extends MeshOptions {
 export interface MeshTarget extends Target {
   readonly mesh: Mesh;
   readonly rendered: MeshResources;
+  readonly pinned: PinnedImage;
   /** What the checks of its image came to: none is an error that cannot be left out. */
   readonly imageResults: readonly Result[];
 }
@@ -40,7 +44,27 @@ export async function loadTarget(options: TargetOptions, io: Io, signal: AbortSi
   await askFilter(mesh, options.config, module);
   const rendered = meshResources(mesh, { image, api: options.api });
   const hops = await expectedHops(mesh, rendered, module);
-  return { mesh, rendered, image: pinnedText(image), hops, resources: inOrder(rendered), imageResults };
+  return { mesh, rendered, pinned: image, image: pinnedText(image), hops, resources: inOrder(rendered), imageResults };
+}
+
+/**
+ * The target as it is for one cluster, which may have GCPBackend.
+ * @throws UsageError where that cannot be filled in
+ */
+export async function targetIn(cluster: Cluster, target: MeshTarget, api: PluginApi): Promise<MeshTarget> {
+  const rendered = await renderedIn(cluster, target.rendered, { image: target.pinned, api });
+  return rendered === target.rendered ? target : { ...target, rendered, resources: inOrder(rendered) };
+}
+
+/** `rendered` is what is wanted without a cluster. */
+export async function renderedIn(
+  { mesh, objects }: Cluster,
+  rendered: MeshResources,
+  options: RenderOptions,
+): Promise<MeshResources> {
+  if (!wantsGcpBackend(mesh)) return rendered;
+  const gcpBackend = await new Discovery(objects).gcpBackend();
+  return gcpBackend === undefined ? rendered : meshResources(mesh, { ...options, gcpBackend });
 }
 
 /** What keeps an image from being used, by the codes of `doctor`. */

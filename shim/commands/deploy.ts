@@ -10,7 +10,8 @@ import { type Change, isChange } from "../plan/comparison.js";
 import { titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { refuseBadGround } from "./deploy-preflight.js";
-import { loadTarget, type MeshTarget, type TargetOptions } from "./deploy-target.js";
+import { loadTarget, type MeshTarget, targetIn, type TargetOptions } from "./deploy-target.js";
+import { proxyAsJson } from "./proxy-text.js";
 import { checkCodes } from "./skip-checks.js";
 
 export interface DeployOptions extends TargetOptions, ClusterCommandOptions {
@@ -74,10 +75,11 @@ async function deployTo(
   try {
     const cluster = Cluster.open(target.mesh, where, signal);
     context = cluster.name;
-    await refuseBadGround(cluster, target, options, io);
+    const own = await targetIn(cluster, target, options.api);
+    await refuseBadGround(cluster, own, options, io);
     const notify = (line: string): void => void io.stderr.write(`${context}: ${harmless(line)}\n`);
     const rollout = cluster.rollout({ notify, signal, timeoutMs: wait ? timeout * 1000 : 0 });
-    return { context, state: "deployed", result: await rollout.to(target) };
+    return { context, state: "deployed", result: await rollout.to(own) };
   } catch (error) {
     return { context, state: "failed", error };
   }
@@ -87,7 +89,7 @@ async function deployTo(
 async function dryRun(
   target: MeshTarget,
   clusters: readonly ClusterOptions[],
-  { dryRun: where, output }: DeployOptions,
+  { dryRun: where, output, api }: DeployOptions,
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
@@ -98,9 +100,10 @@ async function dryRun(
     for (const options of clusters) {
       const cluster = Cluster.open(target.mesh, options, signal);
       const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
-      for (const change of await rollout.changes(target.resources))
+      const { resources } = await targetIn(cluster, target, api);
+      for (const change of await rollout.changes(resources))
         all.push({ context: cluster.name, resource: titleOf(change.resource), would: wouldOf(change) });
-      for (const resource of await rollout.removals(target.resources))
+      for (const resource of await rollout.removals(resources))
         all.push({ context: cluster.name, resource: titleOf(resource), would: "remove" });
     }
   if (output === "json") io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, resources: all }, null, 2)}\n`);
@@ -153,17 +156,6 @@ function loaded(proxies: readonly ProxyStatus[]): string {
   return [...byHop]
     .map(([hop, count]) => `${hop} runs it in ${String(count)} ${count === 1 ? "proxy" : "proxies"}`)
     .join(", ");
-}
-
-export function proxyAsJson({ hop, namespace, pod, state, reason, report }: ProxyStatus): object {
-  return {
-    hop,
-    namespace,
-    pod,
-    state,
-    ...(reason !== "" && { reason }),
-    ...(report !== undefined && { workers: report.workers, requests: report.requests }),
-  };
 }
 
 /** With several clusters: which has it, which was put back, and which was not begun. */

@@ -3,30 +3,58 @@ import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { isChange } from "../plan/comparison.js";
 import { unifiedDiff } from "../plan/diff.js";
+import { titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
-import { loadTarget, type TargetOptions } from "./deploy-target.js";
+import { loadTarget, targetIn, type TargetOptions } from "./deploy-target.js";
 
-export interface DiffOptions extends TargetOptions, ClusterCommandOptions {}
+export interface DiffOptions extends TargetOptions, ClusterCommandOptions {
+  readonly output: "text" | "json";
+}
+
+/** Titles of resources, and the unified diff of all of them; empty: nothing would change. */
+interface Difference {
+  readonly context: string;
+  readonly created: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  readonly diff: string;
+}
 
 /** Prints what `deploy` would change in each cluster, asked of its API server. Returns 0 if that is nothing, else 1. */
 export async function diff(options: DiffOptions, io: Io, signal: AbortSignal): Promise<number> {
   const target = await loadTarget(options, io, signal);
-  let isSame = true;
+  const differences: Difference[] = [];
   for (const where of clustersOf(options)) {
     const cluster = Cluster.open(target.mesh, where, signal);
     const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
-    const [changes, removed] = [await rollout.changes(target.resources), await rollout.removals(target.resources)];
-    const text = unifiedDiff(changes, removed);
-    if (text === "") continue;
-    isSame = false;
-    io.stdout.write(coloured(text, io));
-    const created = changes.filter(({ live }) => live === undefined).length;
-    const changed = changes.filter(isChange).length - created;
-    io.stderr.write(
-      `${cluster.name}: ${String(created)} new, ${String(changed)} changed, ${String(removed.length)} removed\n`,
-    );
+    const { resources } = await targetIn(cluster, target, options.api);
+    const [changes, gone] = [await rollout.changes(resources), await rollout.removals(resources)];
+    const created = changes.filter(({ live }) => live === undefined);
+    const changed = changes.filter((change) => change.live !== undefined && isChange(change));
+    const difference = {
+      context: cluster.name,
+      created: created.map(({ resource }) => titleOf(resource)),
+      changed: changed.map(({ resource }) => titleOf(resource)),
+      removed: gone.map(titleOf),
+      diff: unifiedDiff(changes, gone),
+    };
+    differences.push(difference);
+    if (options.output === "text") print(difference, io);
   }
-  return isSame ? 0 : 1;
+  if (options.output === "json")
+    io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, clusters: differences }, null, 2)}\n`);
+  return differences.every(({ diff: text }) => text === "") ? 0 : 1;
+}
+
+function print({ context, created, changed, removed, diff: text }: Difference, io: Io): void {
+  if (text === "") return;
+  io.stdout.write(coloured(text, io));
+  const counts = [
+    `${String(created.length)} new`,
+    `${String(changed.length)} changed`,
+    `${String(removed.length)} removed`,
+  ];
+  io.stderr.write(`${context}: ${counts.join(", ")}\n`);
 }
 
 function coloured(text: string, io: Io): string {

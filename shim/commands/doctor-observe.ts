@@ -7,7 +7,7 @@ import { CONNECTION_CHECKS } from "../doctor/connection.js";
 import { IMAGE_CHECKS } from "../doctor/image.js";
 import type { ClusterSeen, ImageSeen } from "../doctor/seen.js";
 import type { Cluster } from "../kubernetes/cluster.js";
-import { type Plan, Survey } from "../kubernetes/survey.js";
+import { apiServerFailure, type Plan, Survey } from "../kubernetes/survey.js";
 import { stampOf } from "../module/stamp.js";
 import { inspectImage } from "../oci/inspect.js";
 import type { Io } from "../output/io.js";
@@ -47,17 +47,16 @@ export interface ClusterExamination {
   readonly seen: ClusterSeen | undefined;
 }
 
-/** All checks of a cluster. */
-export async function examineCluster(cluster: Cluster, plan: Plan): Promise<ClusterExamination> {
+/** All checks of a cluster. `plan` is asked for once its API server has answered. */
+export async function examineCluster(cluster: Cluster, plan: () => Promise<Plan>): Promise<ClusterExamination> {
   const context = cluster.name;
-  const survey = new Survey(cluster, plan);
-  const failure = await survey.failure();
+  const failure = await apiServerFailure(cluster);
   const connection = examine(CONNECTION_CHECKS, { context, failure });
   if (failure !== undefined) {
     const skipped = examine(ALL_CLUSTER_CHECKS, { skipped: "the API server does not answer" });
     return { context, results: [...connection, ...skipped], seen: undefined };
   }
-  const seen = await survey.read("deployed");
+  const seen = await new Survey(cluster, await plan()).read("deployed");
   const [before, after] = [false, true].map((isAfter) =>
     ALL_CLUSTER_CHECKS.filter((check) => (check.after === true) === isAfter),
   );

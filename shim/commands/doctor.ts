@@ -14,7 +14,7 @@ import type { Io } from "../output/io.js";
 import { type ImageReference, NO_IMAGE, parseImage, type PinnedImage } from "../render/image.js";
 import { meshResources, type MeshResources } from "../render/istio/resources.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
-import { expectedHops, type TargetOptions } from "./deploy-target.js";
+import { expectedHops, renderedIn, type TargetOptions } from "./deploy-target.js";
 import { examineAnswer, type AnswerOptions } from "./doctor-answer.js";
 import { type ClusterExamination, examineCluster, examineImage, type ImageExamination } from "./doctor-observe.js";
 import { askFilter } from "./preflight.js";
@@ -45,7 +45,7 @@ export async function doctor(
     rendered,
     hops: module === undefined ? [] : await hopsIn(mesh, rendered, module),
   };
-  const clusters = await examineClusters(mesh, plan, options, signal);
+  const clusters = await examineClusters(mesh, plan, pinned(reference), options, signal);
   const proxies = clusters.flatMap(({ seen }) =>
     seen !== undefined && "value" in seen.proxies && seen.deployed !== undefined ? seen.proxies.value : [],
   );
@@ -97,6 +97,7 @@ async function hopsIn(mesh: Mesh, rendered: MeshResources, module: Uint8Array): 
 async function examineClusters(
   mesh: Mesh,
   plan: Plan,
+  image: PinnedImage,
   options: DoctorOptions,
   signal: AbortSignal,
 ): Promise<readonly ClusterExamination[]> {
@@ -114,7 +115,12 @@ async function examineClusters(
       ];
       return [{ context: "", results, seen: undefined }];
     }
-    examinations.push(await examineCluster(cluster, plan));
+    examinations.push(
+      await examineCluster(cluster, async () => {
+        const rendered = await renderedIn(cluster, plan.rendered, { image, api: plan.api });
+        return { ...plan, rendered };
+      }),
+    );
   }
   return examinations;
 }

@@ -17,6 +17,7 @@ export const DIFF_EXAMPLES = `
 Examples:
   $ hopgate diff                               ./hopgate.yaml against the cluster of the current context
   $ hopgate diff --context prod | less -R
+  $ hopgate diff -o json | jq -r '.clusters[].diff'
 
 The API server says what would come of it (a server-side dry run), so defaults and webhooks are in it. As with kubectl diff, the
 exit code is 0 if nothing would change, 1 if something would, 2 if the input has to be mended, and 3 if it could not be found out.`;
@@ -50,6 +51,7 @@ export const UNINSTALL_EXAMPLES = `
 Examples:
   $ hopgate uninstall                          shows what it would remove, and asks
   $ hopgate uninstall --context staging -y
+  $ hopgate uninstall -y -o json | jq '.clusters[] | {context, deleted, released}'
 
 Plugins go first, then routes, then the rest and the revisions. What was there before hopgate (a waypoint, the labels of a
 Service) stays, without what hopgate added.`;

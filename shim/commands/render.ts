@@ -79,7 +79,7 @@ function notes(mesh: Mesh, resources: readonly Resource[]): readonly string[] {
     ...(ownBackend.length === 0
       ? []
       : [
-          `${ownBackend.join(", ")}: rendered as ServiceEntry. GCPBackend is of managed Cloud Service Mesh, which takes no WasmPlugin.`,
+          `${ownBackend.join(", ")}: rendered as ServiceEntry. hopgate deploy adds a GCPBackend where the cluster has that kind, by the schema that it has there.`,
         ]),
     ...(cloudRun.length === 0
       ? []

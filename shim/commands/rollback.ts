@@ -11,7 +11,7 @@ import { currentRevision, newestFirst, type Revision } from "../plan/revision.js
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 import { confirmed } from "./confirm.js";
-import { proxyAsJson } from "./deploy.js";
+import { proxyAsJson } from "./proxy-text.js";
 import { counted, namesOf } from "./resource-names.js";
 
 export interface RollbackOptions extends ClusterCommandOptions {
@@ -37,7 +37,7 @@ export async function rollback(
     const target = targetOf(known, number);
     io.stderr.write(`${cluster.name}:\n${comparison(inPlace, target)}\n`);
     if (options.yes !== true && !(await confirmed("Bring the target back?", io, signal))) {
-      io.stderr.write("Nothing was changed.\n");
+      io.stderr.write(`Nothing was changed in ${cluster.name}.\n`);
       return 1;
     }
     const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);

@@ -1,11 +1,14 @@
+import type { ProxyStatus } from "../kubernetes/proxies.js";
 import { colours, type Paint } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { table } from "../output/table.js";
 import { harmless } from "../output/text.js";
+import { lastError } from "../plan/proxy-report.js";
 import { halfDone, type Revision } from "../plan/revision.js";
-import { titleOf } from "../render/istio/resource.js";
-import { proxyAsJson } from "./deploy.js";
+import { hopNameOf } from "../render/istio/labels.js";
+import { stageOf, titleOf } from "../render/istio/resource.js";
 import { revisionAsJson } from "./history.js";
+import { age, proxyAsJson } from "./proxy-text.js";
 import { counted, namesOf } from "./resource-names.js";
 import type { ClusterFailure, ClusterStatus } from "./status.js";
 import { strayReport } from "./stray-plugins.js";
@@ -20,6 +23,7 @@ export function statusAsJson(status: ClusterStatus | ClusterFailure): object {
     hops: (current?.hops ?? []).map(({ hop, namespace, config, module }) => ({
       hop,
       namespace,
+      resource: pluginOf(current, hop),
       config,
       module,
       proxies: proxies.filter((proxy) => proxy.hop === hop).map(proxyAsJson),
@@ -78,16 +82,34 @@ function driftWarning(drifted: ClusterStatus["drifted"]): readonly string[] {
 
 function proxyLines({ current, proxies }: ClusterStatus, paint: Paint): readonly string[] {
   if (current === undefined) return [];
-  const rows = proxies.map(({ hop, namespace, pod, state, reason, report }) => [
-    hop,
-    `${namespace}/${pod}`,
-    paint(state === "loaded" ? "green" : "red", state),
-    countsOf(report?.requests ?? {}),
-    harmless(reason),
-  ]);
+  const nowMs = Date.now();
+  const rows = proxies.map((proxy) => {
+    const { hop, namespace, pod, state, reason, sinceSec, report } = proxy;
+    return [
+      hop,
+      pluginOf(current, hop),
+      `${namespace}/${pod}`,
+      paint(state === "loaded" ? "green" : "red", state),
+      sinceSec === undefined ? "-" : age(sinceSec, nowMs),
+      countsOf(report?.requests ?? {}),
+      errorOf(proxy, nowMs),
+      harmless(reason),
+    ];
+  });
   const empty = current.hops.filter(({ hop }) => !proxies.some((proxy) => proxy.hop === hop));
-  for (const { hop, namespace } of empty) rows.push([hop, namespace, paint("red", "no Pods"), "", ""]);
-  return [table([["HOP", "PROXY", "STATE", "REQUESTS", ""], ...rows])];
+  for (const { hop, namespace } of empty) rows.push([hop, pluginOf(current, hop), namespace, paint("red", "no Pods")]);
+  return [table([["HOP", "RESOURCE", "PROXY", "STATE", "SINCE", "REQUESTS", "LAST ERROR", ""], ...rows])];
+}
+
+/** The resource by which the filter comes to the proxies of a hop. */
+function pluginOf(current: Revision | undefined, hop: string): string {
+  const plugin = current?.resources.find((resource) => stageOf(resource) === "plugin" && hopNameOf(resource) === hop);
+  return plugin === undefined ? "-" : titleOf(plugin);
+}
+
+function errorOf({ hop, report }: ProxyStatus, nowMs: number): string {
+  const error = report === undefined ? undefined : lastError(report, hop);
+  return error === undefined ? "-" : `${error.what}: ${error.code}, ${age(error.atSec, nowMs)} ago`;
 }
 
 function countsOf(requests: Readonly<Record<string, number>>): string {

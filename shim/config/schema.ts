@@ -91,7 +91,7 @@ const cloudRun = fields({
     "https://".length + HOST_NAME_MAX_LENGTH,
   ).describe("The service's URL: https, the host and nothing else."),
   via: oneOf(["gcpBackend", "serviceEntry", "loadBalancer"]).describe(
-    "How requests leave the mesh: by a ServiceEntry for the service's own host (`gcpBackend` is rendered as that too), or by an internal load balancer.",
+    "How requests leave the mesh: by a ServiceEntry for the service's own host (`gcpBackend` too, with a GCPBackend beside it where the cluster has that kind), or by an internal load balancer.",
   ),
   host: hostName.describe("Host name of the load balancer. Only with `via: loadBalancer`, which needs it.").optional(),
   audience: audience

@@ -1,9 +1,11 @@
-import { meshNameOf } from "../render/istio/labels.js";
+import type { WaypointHop } from "../config/model.js";
+import { boundBackends, neighbourhood, refusingWaypoints } from "../render/istio/backends.js";
+import { meshNameOf, meshOfLabels } from "../render/istio/labels.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { PluginConfig } from "../render/plugin-config.js";
 import { type Check, type Finding, type Remark, whenRead } from "./check.js";
 import { viewOf } from "./plugin-view.js";
-import type { ClusterSeen } from "./seen.js";
+import type { ClusterSeen, NamespaceSeen } from "./seen.js";
 
 /** Who may use the identity of a waypoint. */
 export const CALLER_CHECKS: readonly Check<ClusterSeen>[] = [
@@ -44,11 +46,55 @@ export const CALLER_CHECKS: readonly Check<ClusterSeen>[] = [
         return bound.size === 0 || elsewhere === undefined ? taken : [...taken, elsewhere];
       }),
   },
+  {
+    code: "HG0603",
+    level: "error",
+    title: "a waypoint that refuses requests has no services that the file does not name",
+    why: "The filter is for everything that goes through the waypoint: requests to those services are refused too.",
+    find: (seen) => refusingWaypoints(seen.mesh).flatMap((hop) => unnamed(seen, hop)),
+  },
 ];
+
+function unnamed({ mesh, neighbours }: ClusterSeen, hop: WaypointHop): readonly Remark[] {
+  const named = new Set(
+    boundBackends(mesh, hop).flatMap((one) => (one.kind === "kubernetes" ? [`${one.namespace}/${one.service}`] : [])),
+  );
+  return neighbourhood(mesh, hop).flatMap((namespace) =>
+    whenRead(`Services of ${namespace}`, neighbours.get(namespace), (seen) =>
+      seen.services
+        .filter(({ name, labels }) => !named.has(`${namespace}/${name}`) && !isManaged(labels, mesh.name))
+        .filter(({ labels }) => isBoundTo(hop, namespace, labels, seen))
+        .map(({ name }) => ({
+          about: `Service ${namespace}/${name}`,
+          reason: `it goes through the waypoint of hop ${hop.name}, and is no backend with through: ${hop.name}`,
+          fix: `name it as a backend with through: ${hop.name}, or label it ${USE_WAYPOINT}=none or with another waypoint`,
+        })),
+    ),
+  );
+}
+
+const USE_WAYPOINT = "istio.io/use-waypoint";
+const USE_WAYPOINT_NAMESPACE = "istio.io/use-waypoint-namespace";
+
+/** A label of the Service goes before one of its namespace. */
+function isBoundTo(
+  hop: WaypointHop,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+  { labels: ofNamespace }: NamespaceSeen,
+): boolean {
+  const by = labels[USE_WAYPOINT] === undefined ? ofNamespace : labels;
+  return by[USE_WAYPOINT] === hop.gateway && (by[USE_WAYPOINT_NAMESPACE] ?? namespace) === hop.namespace;
+}
+
+/** Made by us, or by Istio for a gateway or a waypoint: those go through none. */
+function isManaged(labels: Readonly<Record<string, string>>, mesh: string): boolean {
+  return labels["gateway.istio.io/managed"] !== undefined || meshOfLabels(labels) === mesh;
+}
 
 /** Goes through a waypoint. */
 function isBound({ metadata }: Resource): boolean {
-  return "istio.io/use-waypoint" in ((metadata["labels"] ?? {}) as object);
+  return USE_WAYPOINT in ((metadata["labels"] ?? {}) as object);
 }
 
 function hostsOf({ spec }: Resource): readonly string[] {

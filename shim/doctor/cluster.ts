@@ -80,7 +80,7 @@ export const CLUSTER_CHECKS: readonly Check<ClusterSeen>[] = [
     code: "HG0308",
     level: "warning",
     title: "where the file says gcpBackend, the cluster has GCPBackend",
-    why: "Without, the service is reached as a host outside of the mesh (ServiceEntry), with the same token.",
+    why: "Without, the service is known by its ServiceEntry alone, by which the filter reaches it in either case, with the same token.",
     find: ({ kinds, mesh }) =>
       whenRead("GCPBackend", kinds, (known) => {
         const names = [...mesh.backends.values()]

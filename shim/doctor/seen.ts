@@ -57,6 +57,8 @@ export interface ClusterSeen {
   readonly serviceEntries: Read<{ readonly found: readonly Resource[]; readonly elsewhere?: Unknown }>;
   /** By hop. */
   readonly pods: ReadonlyMap<string, Read<readonly Pod[]>>;
+  /** By namespace, of those of waypoints that refuse requests, and of what is bound to them. */
+  readonly neighbours: ReadonlyMap<string, Read<NamespaceSeen>>;
   /** Those of backends, by `NAMESPACE/NAME`. undefined: it is not there. */
   readonly services: ReadonlyMap<string, Read<ServiceSeen | undefined>>;
   /** By `NAMESPACE/NAME`. undefined: it is not there. */
@@ -80,6 +82,12 @@ export interface MissingRights {
 export interface Deployed {
   readonly resources: readonly Resource[];
   readonly hops: readonly ExpectedHop[];
+}
+
+/** A namespace, and every Service in it. */
+export interface NamespaceSeen {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly services: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
 }
 
 export interface ServiceSeen {

@@ -1,3 +1,4 @@
+import { GCP_BACKEND_GROUP, type GcpBackendKind, type ObjectSchema } from "../render/istio/gcp-backend.js";
 import type { Resource } from "../render/istio/resource.js";
 import { ApiError, each, type Objects } from "./objects.js";
 
@@ -32,7 +33,18 @@ export class Discovery {
   async failStrategies(): Promise<readonly string[]> {
     const document = await this.find<OpenApi>("/openapi/v3/apis/extensions.istio.io/v1alpha1");
     const plugin = document?.components?.schemas?.["io.istio.extensions.v1alpha1.WasmPlugin"];
-    return plugin?.properties?.spec?.properties?.failStrategy?.enum ?? [];
+    const strategies = plugin?.properties?.["spec"]?.properties?.["failStrategy"]?.enum ?? [];
+    return strategies.filter((one) => typeof one === "string");
+  }
+
+  /** The newest version of GCPBackend that the cluster has; undefined: it has none, or does not say what it is like. */
+  async gcpBackend(): Promise<GcpBackendKind | undefined> {
+    for (const apiVersion of GOOGLE_VERSIONS) {
+      const document = await this.find<OpenApi>(`/openapi/v3/apis/${apiVersion}`);
+      const spec = Object.values(document?.components?.schemas ?? {}).find(isGcpBackend)?.properties?.["spec"];
+      if (spec !== undefined) return { apiVersion, spec };
+    }
+    return undefined;
   }
 
   private get<T>(path: string): Promise<T> {
@@ -50,21 +62,16 @@ export class Discovery {
 }
 
 /** Where a GCPBackend would be. */
-const GOOGLE_VERSIONS = ["networking.gke.io/v1", "networking.gke.io/v1beta1", "networking.gke.io/v1alpha1"];
+const GOOGLE_VERSIONS = ["v1", "v1beta1", "v1alpha1"].map((version) => `${GCP_BACKEND_GROUP}/${version}`);
 
 interface OpenApi {
-  readonly components?: {
-    readonly schemas?: Readonly<
-      Record<
-        string,
-        {
-          readonly properties?: {
-            readonly spec?: {
-              readonly properties?: { readonly failStrategy?: { readonly enum?: readonly string[] } };
-            };
-          };
-        }
-      >
-    >;
-  };
+  readonly components?: { readonly schemas?: Readonly<Record<string, KindSchema>> };
+}
+
+interface KindSchema extends ObjectSchema {
+  readonly "x-kubernetes-group-version-kind"?: readonly { readonly kind: string }[];
+}
+
+function isGcpBackend({ "x-kubernetes-group-version-kind": kinds = [] }: KindSchema): boolean {
+  return kinds.some(({ kind }) => kind === "GCPBackend");
 }

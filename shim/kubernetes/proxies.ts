@@ -13,6 +13,8 @@ export interface ProxyStatus {
   readonly state: ProxyState;
   /** Why it is not loaded; empty if it is. */
   readonly reason: string;
+  /** Since when it runs what it runs, in seconds since 1970; undefined: not said. */
+  readonly sinceSec?: number | undefined;
   readonly report: ProxyReport | undefined;
   /** It is unknown because you may not ask it. */
   readonly isForbidden?: boolean;

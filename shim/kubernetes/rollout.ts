@@ -1,6 +1,6 @@
 import type { Mesh } from "../config/model.js";
 import { Failure, Interrupted, UsageError } from "../errors.js";
-import { type Change, isChange } from "../plan/comparison.js";
+import { type Change, isChange, othersFields } from "../plan/comparison.js";
 import { adoptedBy, currentHops, inventory } from "../plan/inventory.js";
 import {
   currentRevision,
@@ -12,7 +12,8 @@ import {
 } from "../plan/revision.js";
 import { transition } from "../plan/transition.js";
 import { meshNameOf } from "../render/istio/labels.js";
-import { type Resource, titleOf } from "../render/istio/resource.js";
+import { pluralOf } from "../render/istio/api-path.js";
+import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
 import { each, type Objects } from "./objects.js";
 import type { Proxies, ProxyStatus } from "./proxies.js";
 import { type Revisions, somebodyElse } from "./revisions.js";
@@ -57,7 +58,7 @@ export class Rollout {
 
   /**
    * What applying the target would do, asked of the API server and the webhooks behind it. Changes nothing.
-   * @throws ApiError if any of it would be refused
+   * @throws ApiError if any of it would be refused, Failure if a plugin has fields of somebody else
    */
   async changes(resources: readonly Resource[]): Promise<readonly Change[]> {
     return each(resources, async (resource) => {
@@ -69,7 +70,9 @@ export class Rollout {
           "give one of the two meshes another name, or uninstall the other first",
         );
       }
-      return { resource, live, applied: await this.objects.apply(resource, { dryRun: true }) };
+      const change = { resource, live, applied: await this.objects.apply(resource, { dryRun: true }) };
+      if (stageOf(resource) === "plugin") refuseOthersFields(change);
+      return change;
     });
   }
 
@@ -240,6 +243,22 @@ export class Rollout {
     const failure = `${reason}\nRevision ${String(failed.number)} was undone; ${back} is in place.`;
     return new Failure(failure, { cause: error, ...(fix !== undefined && { fix }) });
   }
+}
+
+/** Every field of a plugin says where and how the filter runs: what somebody added makes another plugin of it. */
+function refuseOthersFields(change: Change): void {
+  const fields = othersFields(change);
+  const [first = ""] = fields;
+  if (fields.length === 0) return;
+  const { resource } = change;
+  const patch = JSON.stringify({ spec: Object.fromEntries(fields.map((name) => [name, null])) });
+  const { name, namespace } = resource.metadata;
+  throw new Failure(
+    `${titleOf(resource)} has what is not hopgate's: ${fields.map((field) => `spec.${field}`).join(", ")}.`,
+    {
+      fix: `Take ${fields.length === 1 ? `spec.${first}` : "them"} away: kubectl patch ${pluralOf(resource)} ${name} --namespace ${namespace} --type merge --patch '${patch}'`,
+    },
+  );
 }
 
 /** What failed without being undone, which has to be said. */

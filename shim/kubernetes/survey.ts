@@ -3,6 +3,7 @@ import type { Read, Unknown } from "../doctor/check.js";
 import type { ClusterSeen, Deployed } from "../doctor/seen.js";
 import { usedServices } from "../doctor/workloads.js";
 import { currentRevision, type ExpectedHop, newestFirst, type Revision } from "../plan/revision.js";
+import { neighbourhood, refusingWaypoints } from "../render/istio/backends.js";
 import { podLabels } from "../render/istio/destination-rule.js";
 import { meshNameOf } from "../render/istio/labels.js";
 import type { PluginApi } from "../render/istio/plugin.js";
@@ -15,7 +16,7 @@ import { driftOf } from "./drift.js";
 import { ApiError, each } from "./objects.js";
 import type { ProxyStatus } from "./proxies.js";
 import { missingRights } from "./rights.js";
-import { PLUGINS, readAll, reading, readPlugins, readSecret, readService } from "./workloads.js";
+import { PLUGINS, readAll, reading, readNamespace, readPlugins, readSecret, readService } from "./workloads.js";
 
 /** What a file would be in a cluster. */
 export interface Plan {
@@ -30,6 +31,12 @@ const RULE = "DestinationRule";
 type Plugins = ClusterSeen["plugins"];
 type Pods = ClusterSeen["pods"];
 
+/** Why the API server does not answer; undefined: it does. */
+export async function apiServerFailure({ objects }: Cluster): Promise<string | undefined> {
+  const read = await reading(() => new Discovery(objects).version());
+  return "unknown" in read ? read.unknown : undefined;
+}
+
 /** Reads of a cluster what checks are judged by. Changes nothing; what may not be read is unknown. */
 export class Survey {
   private readonly discovery: Discovery;
@@ -39,12 +46,6 @@ export class Survey {
     private readonly plan: Plan,
   ) {
     this.discovery = new Discovery(cluster.objects);
-  }
-
-  /** Why the API server does not answer; undefined: it does. */
-  async failure(): Promise<string | undefined> {
-    const read = await reading(() => this.discovery.version());
-    return "unknown" in read ? read.unknown : undefined;
   }
 
   /** What can be known before anything is deployed; with `deployed`, what came of that too. */
@@ -62,18 +63,19 @@ export class Survey {
       ),
     ]);
     const deployed = what === "deployed" ? this.deployed(known, plugins, resources) : undefined;
-    const [discovered, rights, live, rules, serviceEntries, services, secrets, after] = await Promise.all([
+    const [discovered, rights, live, rules, serviceEntries, neighbours, services, secrets, after] = await Promise.all([
       this.discovered(resources),
       reading(() => missingRights(roles(mesh, rendered), objects)),
       this.live([...resources, ...(deployed?.resources ?? [])]),
       mapOf(namespaces, (namespace) => reading(() => this.rulesOf(namespace))),
       reading(() => this.serviceEntries(namespaces)),
+      this.neighbours(mesh),
       this.services(mesh),
       this.secrets(mesh),
       this.after(deployed, pods),
     ]);
     return {
-      ...{ mesh, api, resources, deployed, pods, live, serviceEntries, services, secrets },
+      ...{ mesh, api, resources, deployed, pods, live, serviceEntries, neighbours, services, secrets },
       ...{ ...discovered, ...after },
       nowMs: Date.now(),
       missingRights: rights,
@@ -177,6 +179,11 @@ export class Survey {
     const hop = mesh.hops.get(name);
     if (hop === undefined) return { value: [] };
     return reading(() => this.cluster.proxies.pods({ namespace: hop.namespace, podLabels: podLabels(hop) }));
+  }
+
+  private neighbours(mesh: Mesh): Promise<ClusterSeen["neighbours"]> {
+    const names = new Set(refusingWaypoints(mesh).flatMap((hop) => neighbourhood(mesh, hop)));
+    return mapOf([...names], (namespace) => reading(() => readNamespace(this.cluster.objects, namespace)));
   }
 
   private services(mesh: Mesh): Promise<ClusterSeen["services"]> {

@@ -1,6 +1,6 @@
 import type { Mesh } from "../config/model.js";
 import type { Read } from "../doctor/check.js";
-import type { SecretSeen, ServiceSeen } from "../doctor/seen.js";
+import type { NamespaceSeen, SecretSeen, ServiceSeen } from "../doctor/seen.js";
 import { Failure } from "../errors.js";
 import { pluralOf } from "../render/istio/api-path.js";
 import { meshNameOf } from "../render/istio/labels.js";
@@ -29,6 +29,25 @@ export async function readService(objects: Objects, namespace: string, name: str
     ports: ports.map(({ port }) => port),
     isExternal: type === "ExternalName",
     readyEndpoints: await reading(() => readyEndpoints(objects, namespace, name)),
+  };
+}
+
+/** A namespace's labels, and its Services with theirs. */
+export async function readNamespace(objects: Objects, namespace: string): Promise<NamespaceSeen> {
+  const path = `/api/v1/namespaces/${namespace}`;
+  interface Labelled {
+    readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  }
+  const [{ metadata }, { items }] = await Promise.all([
+    objects.request<Labelled>({ method: "GET", path }, `read the Namespace ${namespace}`),
+    objects.request<{ readonly items: readonly Labelled[] }>(
+      { method: "GET", path: `${path}/services` },
+      `list the Services of ${namespace}`,
+    ),
+  ]);
+  return {
+    labels: metadata.labels ?? {},
+    services: items.map(({ metadata: { name, labels = {} } }) => ({ name, labels })),
   };
 }
 

@@ -118,7 +118,7 @@ export class HopProcess {
 
   /** Each worker and the main thread run it, and say so by a gauge. */
   private async runs(pluginConfig: string): Promise<boolean> {
-    const gauges = await this.envoy.admin.stats(`hopgate_config.*config=\\.=${fingerprint(pluginConfig)};`);
+    const gauges = await this.envoy.admin.stats(`hopgate_config\\.hop=.*config=\\.=${fingerprint(pluginConfig)};`);
     const [running = 0] = gauges.values();
     return running >= this.options.concurrency + 1;
   }

@@ -82,6 +82,8 @@ In \`/stats/prometheus\` of each proxy, as \`hopgate_...{hop="ingress",backend="
 | \`hopgate_validations\` | hop, result | tokens of callers that were checked: \`ok\`, or the code of the refusal |
 | \`hopgate_key_fetches\` | hop, result | fetches of key sets, by how they ended: \`ok\`, \`cluster_missing\`, \`no_endpoint\`, \`reset\`, \`bad_status\`, \`too_large\` or \`bad_key_set\` |
 | \`hopgate_config\` | hop, config, module | gauge: VMs (workers and the main thread) that run the configuration with this fingerprint, in the build with this name |
+| \`hopgate_config_timestamp_seconds\` | hop, config, module | gauge: when a VM last began with it, as Unix time |
+| \`hopgate_request_error_timestamp_seconds\` | hop, result | gauge: when a request last ended with this code, as Unix time; likewise \`hopgate_token_fetch_error_timestamp_seconds\` and \`hopgate_key_fetch_error_timestamp_seconds\` of fetches that failed |
 
 ## Headers of the filter
 

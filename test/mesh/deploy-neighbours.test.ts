@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { LocalServer } from "../../shim/local/server.js";
 import { request } from "../../shim/trace/client.js";
+import { eventually } from "../support/local-mesh.js";
 import { meshPrograms } from "../support/mesh-box.js";
 import { startRegistryRelay } from "./registry-relay.js";
 import { REPORTS_HOST, Shop, SHOP } from "./shop.js";
@@ -11,6 +12,56 @@ import { REPORTS_HOST, Shop, SHOP } from "./shop.js";
 const programs = await meshPrograms();
 
 const TIMEOUT_MS = 180_000;
+
+interface Differences {
+  readonly clusters: readonly { readonly created: readonly string[] }[];
+}
+
+const TEXT = { type: "string" };
+/** As Google's reference has it, with a type that has to be said (https://docs.cloud.google.com/service-mesh/docs/cloud-run-api-reference). */
+const GCP_BACKEND_CRD = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: {
+    name: "gcpbackends.networking.gke.io",
+    annotations: { "api-approved.kubernetes.io": "unapproved, a test" },
+  },
+  spec: {
+    group: "networking.gke.io",
+    names: { kind: "GCPBackend", plural: "gcpbackends", singular: "gcpbackend", listKind: "GCPBackendList" },
+    scope: "Namespaced",
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            properties: {
+              spec: {
+                type: "object",
+                required: ["type", "cloudrun"],
+                properties: {
+                  type: { ...TEXT, enum: ["CloudRun"] },
+                  cloudrun: {
+                    type: "object",
+                    required: ["service", "regions"],
+                    properties: {
+                      service: { ...TEXT, minLength: 1, maxLength: 49 },
+                      regions: { type: "array", minItems: 1, maxItems: 1, items: TEXT },
+                      project: TEXT,
+                    },
+                  },
+                },
+              },
+            },
+          },
+        },
+      },
+    ],
+  },
+};
 
 /** What others have in the same cluster, or do there. */
 describe.skipIf(programs === undefined)("beside others", { timeout: TIMEOUT_MS }, () => {
@@ -112,6 +163,69 @@ describe.skipIf(programs === undefined)("beside others", { timeout: TIMEOUT_MS }
     await kubectl("delete", "virtualservice", "shop-ingress-llm", "-n", "istio-ingress");
     expect(await shop.deploy()).toMatchObject({ code: 0 });
     await shop.answered("llm");
+  });
+
+  it("a field that somebody added to a plugin is named, and the way out that is told works", async () => {
+    await kubectl(
+      ...["patch", "wasmplugin", "shop-ingress", "-n", "istio-ingress", "--type=merge"],
+      ...["--field-manager=alice", "-p", JSON.stringify({ spec: { match: [{ mode: "CLIENT" }] } })],
+    );
+    const { code, stderr } = await shop.deploy();
+    expect(code).toBe(1);
+    expect(stderr).toContain("WasmPlugin istio-ingress/shop-ingress has what is not hopgate's: spec.match.");
+    const fix = /kubectl (patch wasmplugins shop-ingress .*) --patch '(.*)'/.exec(stderr);
+    await kubectl(...(fix?.[1] ?? "").split(" "), "--patch", fix?.[2] ?? "");
+    expect(await shop.deploy()).toMatchObject({ code: 0 });
+  });
+
+  it("a service that nobody named behind a waypoint that refuses keeps it from being deployed", async () => {
+    const labels = { "istio.io/use-waypoint": "waypoint" };
+    await apply({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "billing", namespace: "agents", labels },
+      spec: { ports: [{ port: 80 }] },
+    });
+    const refusing = SHOP.replace("name: waypoint } }", "name: waypoint }, unmatched: reject }");
+    await shop.work.write("refusing.yaml", refusing);
+    await shop.grant(shop.mesh, "refusing.yaml");
+    const before = await shop.snapshot();
+    const { code, stderr } = await shop.deploy("-c", "refusing.yaml");
+    expect(code).toBe(1);
+    expect(stderr).toContain("Service agents/billing: it goes through the waypoint of hop agents");
+    expect(stderr).toContain("Nothing was changed: HG0603.");
+    await shop.expectUnharmed(before);
+    await kubectl("delete", "service", "billing", "-n", "agents");
+    const { code: fixed, stderr: said } = await shop.deploy("-c", "refusing.yaml");
+    expect(fixed, said).toBe(0);
+    await shop.answered("reports");
+  });
+
+  it("a cluster that has GCPBackend gets one by the schema that it has there, and loses it with the file's wish", async () => {
+    await shop.work.write("own.yaml", SHOP.replace("via: serviceEntry }", "via: gcpBackend, region: us-central1 }"));
+    await shop.grant(shop.mesh, "own.yaml");
+    const without = await shop.deploy("-c", "own.yaml");
+    expect(without.code, without.stderr).toBe(0);
+    expect(without.stderr).toContain("HG0308");
+    await apply(GCP_BACKEND_CRD);
+    await kubectl("wait", "--for=condition=Established", "crd", GCP_BACKEND_CRD.metadata.name);
+    const { code, stdout } = await eventually(async () => {
+      const ran = await shop.hopgate("diff", ...shop.imageOptions, "-c", "own.yaml", "-o", "json");
+      return ran.code === 1 ? ran : undefined;
+    });
+    expect({ code, created: (JSON.parse(stdout) as Differences).clusters[0]?.created }).toEqual({
+      code: 1,
+      created: ["GCPBackend istio-ingress/shop-kb"],
+    });
+    const made = await shop.deploy("-c", "own.yaml");
+    expect(made.code, made.stderr).toBe(0);
+    const spec = await kubectl("get", "gcpbackends", "shop-kb", "-n", "istio-ingress", "-o", "jsonpath={.spec}");
+    expect(JSON.parse(spec)).toEqual({ type: "CloudRun", cloudrun: { service: "kb", regions: ["us-central1"] } });
+    expect(await shop.hopgate("status", "-c", "own.yaml")).toMatchObject({ code: 0 });
+    await shop.answered("kb");
+    expect(await shop.deploy()).toMatchObject({ code: 0 });
+    expect(await kubectl("get", "gcpbackends", "-A", "-o", "name")).toBe("");
+    await shop.answered("kb");
   });
 
   it("another mesh that wants a Service at a waypoint of its own is told whose it is", async () => {

@@ -5,6 +5,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   AuthorizationPolicy: "authorizationpolicies",
   DestinationRule: "destinationrules",
   EnvoyFilter: "envoyfilters",
+  GCPBackend: "gcpbackends",
   Gateway: "gateways",
   HTTPRoute: "httproutes",
   ReferenceGrant: "referencegrants",

@@ -1,6 +1,7 @@
 import type { Backend, CloudRunBackend, GatewayHop, KubernetesBackend, Mesh, WaypointHop } from "../../config/model.js";
 import { serviceOf } from "../envoy/names.js";
 import { originateTls, originateTlsAtWaypoint } from "./destination-rule.js";
+import { gcpBackend, type GcpBackendKind } from "./gcp-backend.js";
 import { ingressService, ingressServiceOf } from "./ingress-service.js";
 import type { Resource } from "./resource.js";
 import { type ExternalHost, serviceEntry, waypointLabels } from "./service-entry.js";
@@ -14,6 +15,19 @@ export function routedBackends(mesh: Mesh): readonly Backend[] {
 /** The backends that are bound to a waypoint, in the order of the file. */
 export function boundBackends(mesh: Mesh, waypoint: WaypointHop): readonly Backend[] {
   return [...mesh.backends.values()].filter(({ through }) => through === waypoint.name);
+}
+
+/** Those whose filter refuses what has no token, or no route. */
+export function refusingWaypoints(mesh: Mesh): readonly WaypointHop[] {
+  return [...mesh.hops.values()].filter(
+    (hop) => hop.kind === "waypoint" && (hop.validate !== undefined || hop.unmatched === "reject"),
+  ) as readonly WaypointHop[];
+}
+
+/** Where a waypoint's services may be, as far as the file tells. */
+export function neighbourhood(mesh: Mesh, hop: WaypointHop): readonly string[] {
+  const bound = boundBackends(mesh, hop).flatMap((one) => (one.kind === "kubernetes" ? [one.namespace] : []));
+  return [...new Set([hop.namespace, ...bound])];
 }
 
 export function isCloudRun(backend: Backend): backend is CloudRunBackend {
@@ -34,21 +48,32 @@ function external(backend: CloudRunBackend): ExternalHost {
 }
 
 /** The Cloud Run hosts that a gateway itself sends requests to: known in its namespace alone, with TLS from its Pods alone. */
-export function gatewayBackends(mesh: Mesh, hop: GatewayHop): readonly Resource[] {
+export function gatewayBackends(mesh: Mesh, hop: GatewayHop, kind: GcpBackendKind | undefined): readonly Resource[] {
   const direct = routedBackends(mesh).filter(({ through }) => through === undefined);
   return byHost(direct).flatMap((backend) => [
     serviceEntry(mesh, hop.namespace, backend.name, external(backend)),
     originateTls(mesh, hop, backend.name, backend.host),
+    ...asGcpBackend(mesh, hop, backend, kind),
   ]);
 }
 
+function asGcpBackend(
+  mesh: Mesh,
+  { namespace }: GatewayHop | WaypointHop,
+  backend: CloudRunBackend,
+  kind: GcpBackendKind | undefined,
+): readonly Resource[] {
+  return kind === undefined || backend.via !== "gcpBackend" ? [] : [gcpBackend(mesh, namespace, backend, kind)];
+}
+
 /** What is bound to a waypoint: Cloud Run hosts, which leave the mesh there, and services of the cluster. */
-export function waypointBackends(mesh: Mesh, hop: WaypointHop): readonly Resource[] {
+export function waypointBackends(mesh: Mesh, hop: WaypointHop, kind: GcpBackendKind | undefined): readonly Resource[] {
   const bound = boundBackends(mesh, hop);
   return [
     ...byHost(bound).flatMap((backend) => [
       serviceEntry(mesh, hop.namespace, backend.name, { ...external(backend), waypoint: hop.gateway }),
       originateTlsAtWaypoint(mesh, hop, backend.name, backend.host),
+      ...asGcpBackend(mesh, hop, backend, kind),
       ...(ingressServiceOf(mesh, backend) === undefined ? [] : [ingressService(mesh, hop, backend)]),
     ]),
     ...bound.flatMap((backend) => (backend.kind === "kubernetes" ? [serviceLabels(hop, backend)] : [])),

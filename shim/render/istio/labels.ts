@@ -37,8 +37,17 @@ export function labelsOf(mesh: Mesh, hop: Hop | undefined): Readonly<Record<stri
 
 /** The mesh that made the resource; undefined if hopgate did not. */
 export function meshNameOf({ metadata }: Resource): string | undefined {
-  const labels = metadata["labels"] as Readonly<Record<string, string>> | undefined;
-  return labels?.[MANAGED_BY_LABEL] === MANAGER ? labels[MESH_LABEL] : undefined;
+  return meshOfLabels((metadata["labels"] ?? {}) as Readonly<Record<string, string>>);
+}
+
+/** Likewise, of a resource with these labels. */
+export function meshOfLabels(labels: Readonly<Record<string, string>>): string | undefined {
+  return labels[MANAGED_BY_LABEL] === MANAGER ? labels[MESH_LABEL] : undefined;
+}
+
+/** The hop that the resource is for; undefined: for several. */
+export function hopNameOf({ metadata }: Resource): string | undefined {
+  return (metadata["labels"] as Readonly<Record<string, string>> | undefined)?.[HOP_LABEL];
 }
 
 /** Kubernetes wants a letter or a digit at both ends of a name, hopgate.yaml does not. */

@@ -1,6 +1,8 @@
 import type { KubernetesBackend, Mesh } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { groupOf, pluralOf } from "./api-path.js";
+import { neighbourhood, refusingWaypoints } from "./backends.js";
+import { GCP_BACKEND_GROUP, wantsGcpBackend } from "./gcp-backend.js";
 import { labelsOf, meshNameOf, resourceName } from "./labels.js";
 import { type Resource, stageOf } from "./resource.js";
 import { inOrder, type MeshResources } from "./resources.js";
@@ -20,10 +22,14 @@ export function roles(mesh: Mesh, resources: MeshResources): readonly Resource[]
     ...services.map(({ namespace }) => namespace),
     revisionNamespace(mesh),
   ]);
+  const neighbourhoods = new Set(refusingWaypoints(mesh).flatMap((hop) => neighbourhood(mesh, hop)));
   return [...namespaces].sort().flatMap((namespace) => {
     const rules = [
       ...resourceRules(all.filter(({ metadata }) => metadata.namespace === namespace)),
       ...(hopNamespaces.has(namespace) ? PROXY_RULES : []),
+      // Whether the cluster has them is not asked: who gives rights may have no cluster at hand.
+      ...(neighbourhoods.has(namespace) ? NEIGHBOUR_RULES : []),
+      ...(hopNamespaces.has(namespace) && wantsGcpBackend(mesh) ? [GCP_BACKEND_RULE] : []),
       ...serviceRules(
         services.filter((service) => service.namespace === namespace),
         all,
@@ -43,6 +49,12 @@ const PROXY_RULES: readonly JsonObject[] = [
   { apiGroups: [""], resources: ["pods/proxy"], verbs: ["get"] },
   { apiGroups: ["extensions.istio.io"], resources: ["wasmplugins", "trafficextensions"], verbs: ["list"] },
   { apiGroups: ["networking.istio.io"], resources: ["destinationrules", "serviceentries"], verbs: ["list"] },
+];
+
+/** What else goes through a waypoint is told by labels of Services and of their namespace, which a Role for it may read. */
+const NEIGHBOUR_RULES: readonly JsonObject[] = [
+  { apiGroups: [""], resources: ["services"], verbs: ["list"] },
+  { apiGroups: [""], resources: ["namespaces"], verbs: ["get"] },
 ];
 
 /** `doctor` looks whether the services of backends are there, and have endpoints. */
@@ -65,7 +77,7 @@ function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
   const services = resources.filter(({ kind }) => kind === "Service");
   const kinds = new Map(
     resources
-      .filter(({ kind }) => kind !== "Service")
+      .filter(({ kind }) => kind !== "Service" && kind !== "GCPBackend")
       .map((resource) => [`${groupOf(resource)}/${resource.kind}`, resource]),
   );
   return [
@@ -88,6 +100,12 @@ function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
 }
 
 const ALL_VERBS = ["get", "create", "patch", "delete"];
+
+const GCP_BACKEND_RULE: JsonObject = {
+  apiGroups: [GCP_BACKEND_GROUP],
+  resources: ["gcpbackends"],
+  verbs: ALL_VERBS,
+};
 
 function serviceRule(services: readonly Resource[], verbs: readonly string[]): readonly JsonObject[] {
   if (services.length === 0) return [];

@@ -4,6 +4,7 @@ import type { PinnedImage } from "../image.js";
 import { authorizationPolicies } from "./authorization.js";
 import { boundBackends, gatewayBackends, waypointBackends } from "./backends.js";
 import { ingressGateway, waypointGateway } from "./gateway.js";
+import type { GcpBackendKind } from "./gcp-backend.js";
 import { platform } from "./platform.js";
 import { plugin, type PluginApi } from "./plugin.js";
 import { type Resource, type Stage, stageOf, titleOf } from "./resource.js";
@@ -21,6 +22,8 @@ export interface MeshResources {
 export interface RenderOptions {
   readonly image: PinnedImage;
   readonly api: PluginApi;
+  /** The cluster's kind for `via: gcpBackend`; undefined: it has none, or no cluster is asked. */
+  readonly gcpBackend?: GcpBackendKind | undefined;
 }
 
 /**
@@ -57,16 +60,16 @@ export function inOrder({ shared, hops }: MeshResources): readonly Resource[] {
 function resourcesOf(mesh: Mesh, hop: Hop, options: RenderOptions): readonly Resource[] {
   return [
     ...platform(mesh, hop),
-    ...(hop.kind === "gateway" ? ofGateway(mesh, hop) : ofWaypoint(mesh, hop)),
+    ...(hop.kind === "gateway" ? ofGateway(mesh, hop, options) : ofWaypoint(mesh, hop, options)),
     plugin(mesh, hop, options.image, options.api),
   ];
 }
 
-function ofGateway(mesh: Mesh, hop: GatewayHop): readonly Resource[] {
+function ofGateway(mesh: Mesh, hop: GatewayHop, options: RenderOptions): readonly Resource[] {
   // A Gateway without hosts is no valid one.
   if (mesh.routes.length === 0) return [];
   return [
-    ...gatewayBackends(mesh, hop),
+    ...gatewayBackends(mesh, hop, options.gcpBackend),
     ingressGateway(mesh, hop),
     ...(hop.gateway === undefined
       ? virtualServices(mesh, hop)
@@ -74,19 +77,19 @@ function ofGateway(mesh: Mesh, hop: GatewayHop): readonly Resource[] {
   ];
 }
 
-function ofWaypoint(mesh: Mesh, hop: WaypointHop): readonly Resource[] {
+function ofWaypoint(mesh: Mesh, hop: WaypointHop, options: RenderOptions): readonly Resource[] {
   const namespaces = boundBackends(mesh, hop).flatMap((backend) =>
     backend.kind === "kubernetes" ? [backend.namespace] : [],
   );
   return [
     waypointGateway(hop, namespaces),
-    ...waypointBackends(mesh, hop),
+    ...waypointBackends(mesh, hop, options.gcpBackend),
     ...authorizationPolicies(mesh, hop),
     ...waypointRoutes(mesh, hop),
   ];
 }
 
-const SHARED: ReadonlySet<string> = new Set(["ServiceEntry", "Service"]);
+const SHARED: ReadonlySet<string> = new Set(["ServiceEntry", "GCPBackend", "Service"]);
 
 function isShared({ kind }: Resource): boolean {
   return SHARED.has(kind);

@@ -77,6 +77,42 @@ describe("status", () => {
     ]);
   });
 
+  it("shows of each proxy its resource, since when it runs it, its requests and what failed last", async () => {
+    await shop.deploy();
+    const [proxy] = shop.api.proxies;
+    if (proxy?.runs === undefined) throw new Error("no proxy");
+    const { config, module } = proxy.runs;
+    const secondsAgo = (seconds: number): string => String(Math.floor(Date.now() / 1000) - seconds);
+    proxy.metrics = [
+      `hopgate_config_timestamp_seconds{hop="ingress",config="${config}",module="${module}"} ${secondsAgo(3661)}`,
+      'hopgate_requests{hop="ingress",backend="llm",result="ok"} 7',
+      `hopgate_token_fetch_error_timestamp_seconds{hop="ingress",result="bad_status"} ${secondsAgo(130)}`,
+      `hopgate_request_error_timestamp_seconds{hop="ingress",result="token_unavailable"} ${secondsAgo(90_000)}`,
+    ];
+    const { stdout } = await ran("status");
+    expect(stdout).toMatch(/^HOP +RESOURCE +PROXY +STATE +SINCE +REQUESTS +LAST ERROR$/m);
+    expect(stdout).toMatch(
+      /^ingress +WasmPlugin istio-ingress\/shop-ingress +istio-ingress\/ingress-0 +loaded +1h1m +ok 7 +token fetch: bad_status, 2m1\ds ago$/m,
+    );
+    expect(stdout).toMatch(/^agents +WasmPlugin agents\/shop-agents +agents\/\S+ +loaded +- +-$/m);
+    const [cluster] = JSON.parse((await ran("status", "-o", "json")).stdout) as [{ hops: readonly object[] }];
+    expect(cluster.hops).toMatchObject([
+      {
+        hop: "ingress",
+        resource: "WasmPlugin istio-ingress/shop-ingress",
+        proxies: [
+          {
+            state: "loaded",
+            since: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/) as string,
+            last_error: { what: "token fetch", code: "bad_status" },
+            requests: { ok: 7 },
+          },
+        ],
+      },
+      { hop: "agents", proxies: [{ state: "loaded" }] },
+    ]);
+  });
+
   it("does not know that where one may not ask, which is no error", async () => {
     await shop.deploy();
     const path = "/apis/networking.istio.io/v1/namespaces/istio-ingress/virtualservices/shop-ingress-llm";
@@ -167,6 +203,16 @@ it("plugins whose revisions are elsewhere are not taken for nothing either", asy
 });
 
 describe("uninstall", () => {
+  it("prints what it did as data, and nothing else on stdout", async () => {
+    await shop.deploy();
+    const { code, stdout } = await ran("uninstall", "-y", "-o", "json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      mesh: "shop",
+      clusters: [{ context: "one", deleted: shop.target().resources.length - 1, released: 1 }],
+    });
+  });
+
   it("lists apart what stays, and counts what was removed", async () => {
     await shop.deploy();
     const count = shop.target().resources.length;
@@ -189,7 +235,7 @@ describe("rollback", () => {
     const { code, stderr } = await ranWith({ stdin }, "rollback");
     expect(stderr).toMatch(/current {2}revision 2 .*\ntarget {3}revision 1 .*\n\d+ resources differ: /);
     expect(stderr).toContain("VirtualService istio-ingress/shop-ingress-kb");
-    expect(stderr).toMatch(/\? \[y\/N\] \nNothing was changed\.\n$/);
+    expect(stderr).toMatch(/\? \[y\/N\] \nNothing was changed in one\.\n$/);
     expect(code).toBe(1);
   });
 

@@ -32,7 +32,9 @@ describe.skipIf(!isFilterBuilt)("hopgate render (needs build/hopgate.wasm)", () 
 
   it("says what cannot be seen in the resources, on stderr", async () => {
     const { stderr } = await hopgate("render", "-c", file, "--image", IMAGE);
-    expect(stderr).toMatch(/note: kb: rendered as ServiceEntry\. GCPBackend is of managed Cloud Service Mesh/);
+    expect(stderr).toMatch(
+      /note: kb: rendered as ServiceEntry\. hopgate deploy adds a GCPBackend where the cluster has that kind/,
+    );
     expect(stderr).toContain("hopgate render --gcloud");
   });
 

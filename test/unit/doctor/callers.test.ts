@@ -1,11 +1,34 @@
 import { describe, expect, it } from "vitest";
 
 import { CALLER_CHECKS } from "../../../shim/doctor/callers.js";
+import type { Mesh } from "../../../shim/config/model.js";
 import type { ClusterSeen } from "../../../shim/doctor/seen.js";
 import { sample } from "../render/istio/sample.js";
 import { describeChecks, healthy, liveWith, resultOf } from "./support.js";
 
 const POLICY = "AuthorizationPolicy agents/shop-agents-reports";
+
+const USE_WAYPOINT = "istio.io/use-waypoint";
+const BACKENDS = `
+  named: { kubernetes: { service: named, namespace: agents, port: 80 }, through: agents }`;
+const ROUTES = "[]";
+const hops = (more: string): string => `{ agents: { waypoint: { namespace: agents, name: waypoint }, ${more} } }`;
+const VALIDATING = sample({
+  backends: BACKENDS,
+  routes: ROUTES,
+  hops: hops("validate: google"),
+  more: "validators: { google: { issuers: [https://accounts.google.com], audiences: [https://a.example.internal], emails: [a@b.example] } }\n",
+});
+const REJECTING = sample({ backends: BACKENDS, routes: ROUTES, hops: hops("unmatched: reject") });
+
+function withNeighbours(
+  mesh: Mesh,
+  services: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  labels: Readonly<Record<string, string>> = {},
+): ClusterSeen {
+  const found = Object.entries(services).map(([name, ofService]) => ({ name, labels: ofService }));
+  return { ...healthy(mesh), neighbours: new Map([["agents", { value: { labels, services: found } }]]) };
+}
 
 describe("the checks of callers", () => {
   describeChecks(CALLER_CHECKS, () => healthy(), [
@@ -43,7 +66,39 @@ describe("the checks of callers", () => {
       seen: () => withEntry("reports-abc123-uc.a.run.app"),
       says: "ServiceEntry other/old: it has the host reports-abc123-uc.a.run.app too",
     },
+    {
+      code: "HG0603",
+      what: "a service behind a waypoint that demands tokens, and not in the file",
+      seen: () => withNeighbours(VALIDATING, { billing: { [USE_WAYPOINT]: "waypoint" } }),
+      says: "Service agents/billing: it goes through the waypoint of hop agents, and is no backend with through: agents",
+    },
+    {
+      code: "HG0603",
+      what: "a whole namespace behind a waypoint that refuses what has no route",
+      seen: () => withNeighbours(REJECTING, { billing: {} }, { [USE_WAYPOINT]: "waypoint" }),
+      says: "Service agents/billing: it goes through",
+    },
   ]);
+
+  it("take services that the file names, that are ours or Istio's, or that go through no waypoint or another", () => {
+    const neighbours = {
+      named: { [USE_WAYPOINT]: "waypoint" },
+      none: { [USE_WAYPOINT]: "none" },
+      other: { [USE_WAYPOINT]: "waypoint", "istio.io/use-waypoint-namespace": "other" },
+      "shop-agents-reports": {
+        [USE_WAYPOINT]: "waypoint",
+        "app.kubernetes.io/managed-by": "hopgate",
+        "app.kubernetes.io/instance": "shop",
+      },
+      waypoint: { "gateway.istio.io/managed": "istio.io-mesh-controller" },
+    };
+    const seen = withNeighbours(VALIDATING, neighbours, { [USE_WAYPOINT]: "waypoint" });
+    expect(resultOf(CALLER_CHECKS, seen, "HG0603").findings).toEqual([]);
+  });
+
+  it("do not ask for services behind a waypoint that refuses nothing", () => {
+    expect(resultOf(CALLER_CHECKS, healthy(), "HG0603").state).toBe("passed");
+  });
 
   it("take ServiceEntries for other hosts, and our own", () => {
     expect(resultOf(CALLER_CHECKS, withEntry("elsewhere.example.com"), "HG0602").state).toBe("passed");

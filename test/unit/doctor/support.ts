@@ -98,6 +98,7 @@ export function proxy(
       requests: {},
       tokenFetches: { ok: 2 },
       keyFetches: { ok: 1 },
+      errors: [],
       hasLabels: true,
       ...report,
     },
@@ -156,6 +157,7 @@ export function healthy(mesh: Mesh = MESH): ClusterSeen {
     plugins: of(["WasmPlugin", "TrafficExtension"]),
     destinationRules: of(["DestinationRule"]),
     pods: new Map(hops.map(({ name, namespace }) => [name, known([pod(namespace, `${name}-0`)])])),
+    neighbours: new Map(),
     services: new Map([["llm-ns/llm", known({ ports: [80], isExternal: false, readyEndpoints: known(2) })]]),
     secrets: new Map<string, Read<SecretSeen | undefined>>([
       ["istio-ingress/shop-tls", known({ type: "kubernetes.io/tls", certificate: CERTIFICATE, hasKey: true })],

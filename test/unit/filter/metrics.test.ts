@@ -22,7 +22,11 @@ const waits = (result: string): string => `hopgate_token_waits.hop=.=ingress;.;r
 
 /** The value of the gauge of the running configuration, by hop and fingerprint. */
 function running(proxy: Emulator): Record<string, number> {
-  return { ...proxy.metrics().gauges };
+  return gauges(proxy, "hopgate_config.");
+}
+
+function gauges(proxy: Emulator, prefix: string): Record<string, number> {
+  return Object.fromEntries(Object.entries(proxy.metrics().gauges).filter(([name]) => name.startsWith(prefix)));
 }
 
 describe("requests", () => {
@@ -184,6 +188,43 @@ describe("the running configuration", () => {
 
   test("has the fingerprint that the shim knows it by", async () => {
     expect(await reported(text)).toBe(fingerprint(text));
+  });
+});
+
+describe("the time", () => {
+  const nowSec = (proxy: Emulator): number => Math.floor(proxy.clock.wallMs / 1000);
+
+  test("since which a configuration runs is that of its first tick", async () => {
+    const proxy = await startFilter(pluginConfig());
+    proxy.advance(20);
+    const startedSec = nowSec(proxy);
+    proxy.advance(60_000);
+    const [name = ""] = Object.keys(running(proxy));
+    expect(gauges(proxy, "hopgate_config_")).toEqual({
+      [name.replace("hopgate_config", "hopgate_config_timestamp_seconds")]: startedSec,
+    });
+    expect(nowSec(proxy)).toBe(startedSec + 60);
+  });
+
+  test("of the last error is kept by its code, and neither success nor an abort is one", async () => {
+    const proxy = await startFilter(pluginConfig({ unmatched: "reject" }));
+    const error = (of: string, code: string): string =>
+      `hopgate_${of}_error_timestamp_seconds.hop=.=ingress;.;result=.=${code};.;`;
+    answered(send(proxy, LLM));
+    send(proxy, LLM).abort();
+    expect(gauges(proxy, "hopgate_request_error")).toEqual({});
+    send(proxy, "other.example");
+    const firstSec = nowSec(proxy);
+    proxy.advance(5000);
+    // Nobody answered the fetch in the meantime.
+    send(proxy, KB);
+    send(proxy, "other.example");
+    expect(nowSec(proxy)).toBe(firstSec + 5);
+    expect(gauges(proxy, "hopgate_request_error")).toEqual({
+      [error("request", "route_unmatched")]: firstSec + 5,
+      [error("request", "token_unavailable")]: firstSec + 5,
+    });
+    expect(gauges(proxy, "hopgate_token_fetch_error")).toEqual({ [error("token_fetch", "bad_status")]: firstSec + 5 });
   });
 });
 

@@ -22,6 +22,8 @@ export interface FakeProxy {
   isSilent?: boolean;
   /** The labels `config` and `module` of its filter; undefined: it runs none. */
   runs?: { readonly config: string; readonly module: string } | undefined;
+  /** Lines of its metrics beside. */
+  metrics?: readonly string[];
 }
 
 interface Stored {
@@ -173,6 +175,7 @@ export class FakeApiServer {
       const { config, module } = proxy.runs;
       lines.push(`hopgate_config{hop="${proxy.hop}",config="${config}",module="${module}"} 2`);
     }
+    lines.push(...(proxy.metrics ?? []));
     return { status: 200, body: `${lines.join("\n")}\n` };
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { judge, reportIn } from "../../../shim/plan/proxy-report.js";
+import { judge, lastError, reportIn } from "../../../shim/plan/proxy-report.js";
 
 /** As a proxy of Istio's answers `/stats/prometheus`: with the labels that it was told to make, with some, and with none. */
 const TAGGED = `# TYPE envoy_cluster_upstream_cx_rx_bytes_total counter
@@ -13,6 +13,10 @@ hopgate_key_fetches{hop="front-door",result="cluster_missing"} 2
 envoy_server_concurrency{} 2
 hopgate_config{hop="front-door",config="70717618",module="77a8ce8b94268f1c"} 3
 hopgate_config{hop="front-door",config="00000000",module="77a8ce8b94268f1c"} 0
+hopgate_config_timestamp_seconds{hop="front-door",config="00000000",module="77a8ce8b94268f1c"} 1795600000
+hopgate_config_timestamp_seconds{hop="front-door",config="70717618",module="77a8ce8b94268f1c"} 1795680000
+hopgate_request_error_timestamp_seconds{hop="front-door",result="token_unavailable"} 1795680123
+hopgate_token_fetch_error_timestamp_seconds{hop="front-door",result="bad_status"} 1795680122
 `;
 const HALF_TAGGED = `envoy_server_concurrency{} 2
 hopgate_config_module___77a8ce8b94268f1c___{hop="front-door",config="70717618"} 3
@@ -20,6 +24,8 @@ hopgate_config_module___77a8ce8b94268f1c___{hop="front-door",config="70717618"} 
 const UNTAGGED = `envoy_server_concurrency{} 2
 hopgate_requests_hop___front_door___backend___kb___result___token_unavailable___{} 4
 hopgate_config_hop___front_door___config___70717618___module___77a8ce8b94268f1c___{} 3
+hopgate_config_timestamp_seconds_hop___front_door___config___70717618___module___77a8ce8b94268f1c___{} 1795680000
+hopgate_key_fetch_error_timestamp_seconds_hop___front_door___result___reset___{} 1795680001
 `;
 
 const EXPECTED = { hop: "front-door", config: "70717618", module: "77a8ce8b94268f1c" };
@@ -28,11 +34,15 @@ describe("what a proxy says about itself", () => {
   it("is read from its metrics", () => {
     expect(reportIn(TAGGED)).toEqual({
       workers: 2,
-      running: [{ hop: "front-door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3 }],
+      running: [{ hop: "front-door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3, sinceSec: 1_795_680_000 }],
       configurationBytes: 105096,
       requests: { ok: 9, token_unavailable: 1 },
       tokenFetches: { ok: 3, bad_status: 1 },
       keyFetches: { cluster_missing: 2 },
+      errors: [
+        { hop: "front-door", what: "request", code: "token_unavailable", atSec: 1_795_680_123 },
+        { hop: "front-door", what: "token fetch", code: "bad_status", atSec: 1_795_680_122 },
+      ],
       hasLabels: true,
     });
   });
@@ -40,7 +50,8 @@ describe("what a proxy says about itself", () => {
   it("is the same where labels stayed in the names, but for the hyphens", () => {
     expect(reportIn(UNTAGGED)).toMatchObject({
       workers: 2,
-      running: [{ hop: "front_door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3 }],
+      running: [{ hop: "front_door", config: "70717618", module: "77a8ce8b94268f1c", vms: 3, sinceSec: 1_795_680_000 }],
+      errors: [{ hop: "front_door", what: "key fetch", code: "reset", atSec: 1_795_680_001 }],
       requests: { token_unavailable: 4 },
       hasLabels: false,
     });
@@ -51,8 +62,10 @@ describe("what a proxy says about itself", () => {
   });
 
   it("is nothing that could steer a terminal: whoever runs a Pod with the labels says what they like", () => {
-    const { running } = reportIn(TAGGED.replace('config="70717618"', 'config="\x1b[2Jok"'));
-    expect(running).toEqual([{ hop: "front-door", config: "?", module: "77a8ce8b94268f1c", vms: 3 }]);
+    const text = TAGGED.replace('config="70717618"', 'config="\x1b[2Jok"').replace("bad_status", "\x1b[2Jok");
+    const { running, errors } = reportIn(text.replace('result="bad_status"} 1795', 'result="\x1b[2J"} 1795'));
+    expect(running).toMatchObject([{ hop: "front-door", config: "?", module: "77a8ce8b94268f1c", vms: 3 }]);
+    expect(errors.map(({ code }) => code)).toEqual(["token_unavailable"]);
   });
 
   it("is nothing where there is nothing", () => {
@@ -63,6 +76,7 @@ describe("what a proxy says about itself", () => {
       requests: {},
       tokenFetches: {},
       keyFetches: {},
+      errors: [],
       hasLabels: undefined,
     });
   });
@@ -72,7 +86,7 @@ describe("a proxy is", () => {
   it.each([TAGGED, HALF_TAGGED, UNTAGGED])(
     "loaded when each worker and the main thread run what is expected",
     (text) => {
-      expect(judge(EXPECTED, reportIn(text))).toEqual({ state: "loaded", reason: "" });
+      expect(judge(EXPECTED, reportIn(text))).toMatchObject({ state: "loaded", reason: "" });
     },
   );
 
@@ -99,5 +113,19 @@ describe("a proxy is", () => {
 
   it("loaded while an old configuration ends its last streams", () => {
     expect(judge(EXPECTED, reportIn(TAGGED.replace('1c"} 0', '1c"} 1'))).state).toBe("loaded");
+  });
+});
+
+describe("of a proxy is told", () => {
+  it("since when it runs what it runs, as expected or not; nothing where it does not say", () => {
+    expect(judge(EXPECTED, reportIn(TAGGED)).sinceSec).toBe(1_795_680_000);
+    expect(judge({ ...EXPECTED, config: "11111111" }, reportIn(TAGGED)).sinceSec).toBe(1_795_680_000);
+    expect(judge(EXPECTED, reportIn(HALF_TAGGED)).sinceSec).toBeUndefined();
+  });
+
+  it("what failed last at that hop, whichever of request and fetch", () => {
+    expect(lastError(reportIn(TAGGED), "front-door")).toMatchObject({ what: "request", code: "token_unavailable" });
+    expect(lastError(reportIn(UNTAGGED), "front-door")).toMatchObject({ what: "key fetch", code: "reset" });
+    expect(lastError(reportIn(TAGGED), "other")).toBeUndefined();
   });
 });

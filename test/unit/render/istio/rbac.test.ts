@@ -107,4 +107,34 @@ describe("the roles", () => {
     expect(new Set(made.map(({ kind }) => kind))).toEqual(new Set(["Role", "RoleBinding"]));
     expect(JSON.stringify(made)).not.toContain('"*"');
   });
+
+  it("let the services be listed that a waypoint would refuse requests to, and nowhere else", () => {
+    const rejecting = sample({
+      backends,
+      routes,
+      hops: `
+  ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }, edge: true }
+  agents: { waypoint: { namespace: agents, name: waypoint }, unmatched: reject }`,
+    });
+    const rules = (of: typeof rejecting): readonly string[] =>
+      roles(of, meshResources(of, { image: parsePinnedImage(IMAGE), api: "wasmplugin" })).flatMap((role) =>
+        ((role["rules"] ?? []) as unknown as Rule[])
+          .filter(({ resources: plurals, verbs }) => plurals.includes("services") && verbs.includes("list"))
+          .map(() => role.metadata.namespace),
+      );
+    expect(rules(rejecting)).toEqual(["agents", "llm-ns"]);
+    expect(rules(mesh)).toEqual([]);
+  });
+
+  it("let GCPBackends be made where the file wants them, without asking a cluster", () => {
+    const wanting = sample({ backends: backends.replace("via: serviceEntry", "via: gcpBackend"), routes });
+    const rules = (of: typeof wanting): readonly string[] =>
+      roles(of, meshResources(of, { image: parsePinnedImage(IMAGE), api: "wasmplugin" })).flatMap((role) =>
+        ((role["rules"] ?? []) as unknown as Rule[])
+          .filter(({ apiGroups }) => apiGroups.includes("networking.gke.io"))
+          .map(() => role.metadata.namespace),
+      );
+    expect(rules(wanting)).toEqual(["agents", "istio-ingress"]);
+    expect(rules(mesh)).toEqual([]);
+  });
 });
