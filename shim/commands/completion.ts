@@ -55,11 +55,19 @@ function cases(program: CompletionCommand): { readonly words: readonly string[];
       .filter(({ takesValue }) => takesValue)
       .flatMap(({ flags, choices }) =>
         flags.map(
-          (flag) => `    ${quoted(`${place.path} ${flag}`)}) takes_value=1 found=${quoted(choices.join(" "))} ;;`,
+          (flag) => `    ${quoted(`${place.path} ${flag}`)}) takes_value=1 found=${valuesOf(flags, choices)} ;;`,
         ),
       ),
   );
   return { words, values };
+}
+
+/** Where kubectl is not there, nothing is offered. */
+const CONTEXTS = "kubectl config get-contexts -o name 2>/dev/null";
+
+/** For both bash and zsh. */
+function valuesOf(flags: readonly string[], choices: readonly string[]): string {
+  return flags.includes("--context") ? `"$(${CONTEXTS})"` : quoted(choices.join(" "));
 }
 
 /** For both bash and zsh: the walk along the line. No variable here may be called as one that zsh has itself. */
@@ -119,7 +127,8 @@ function fishScript(program: CompletionCommand): string {
       ...words.map((word) => `complete -c hopgate -f -n ${quoted(condition)} -a ${quoted(word)}`),
       ...options.map(({ flags, description, takesValue, choices }) => {
         const names = flags.map((flag) => (flag.startsWith("--") ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`));
-        const values = choices.length > 0 ? ` -xa ${quoted(choices.join(" "))}` : takesValue ? " -r" : "";
+        const list = flags.includes("--context") ? `(${CONTEXTS})` : choices.join(" ");
+        const values = list !== "" ? ` -xa ${quoted(list)}` : takesValue ? " -r" : "";
         return `complete -c hopgate -n ${quoted(condition)} ${names.join(" ")}${values} -d ${quoted(description)}`;
       }),
     ];
