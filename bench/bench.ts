@@ -44,6 +44,12 @@ export interface BenchRun {
   readonly onProgress: (text: string) => void;
 }
 
+/**
+ * How long a variant is under load at a time when CPU is measured. What a neighbour takes of the shared cache changes within seconds:
+ * turns of half a second are met by it unevenly, and make intervals five times as wide.
+ */
+const TURN_SEC = 0.1;
+
 /** Latency needs more requests than CPU does: p99.9 is a matter of one in a thousand. */
 const LATENCY_TIMES = 4;
 const LATENCY_VARIANTS = ["none", "empty", "hopgate-route", "hopgate-inject", "rust-inject", "lua-inject", "peer"];
@@ -137,12 +143,17 @@ async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPar
     workload: workload.id,
     name: workload.name,
     workers: workload.workers,
-    rounds: run.rounds,
-    seconds: run.seconds,
+    ...turnsOf(run),
     chunks: workload.chunks ?? null,
     variants: results,
     ratios: [...ratiosOf(results), ...validationRatio(results)],
   };
+}
+
+/** As much time under load as was asked for, in short turns. */
+function turnsOf({ rounds, seconds }: BenchRun): { readonly rounds: number; readonly seconds: number } {
+  const turns = Math.max(1, Math.round(seconds / TURN_SEC));
+  return { rounds: rounds * turns, seconds: seconds / turns };
 }
 
 async function cpuOf(
@@ -151,13 +162,14 @@ async function cpuOf(
   variants: readonly Variant[],
 ): Promise<{ readonly results: readonly CpuResult[] }> {
   const { run, tokens } = scene;
+  const { rounds, seconds } = turnsOf(run);
   return withSubject(scene, `cpu-${workload.id}`, variants, workload.workers, async (subject) => {
     const results = await measureCpu({
       subject,
       workload,
       variants,
-      rounds: run.rounds,
-      durationMs: run.seconds * 1000,
+      rounds,
+      durationMs: seconds * 1000,
       headersFor: (variant) => tokens.headersFor(variant),
       onProgress: run.onProgress,
     });

@@ -8,6 +8,19 @@ const programs = await meshPrograms();
 
 const TIMEOUT_MS = 180_000;
 
+/** One of those that a managed Cloud Service Mesh has. */
+const MANAGED_CRD = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "controlplanerevisions.mesh.cloud.google.com" },
+  spec: {
+    group: "mesh.cloud.google.com",
+    names: { kind: "ControlPlaneRevision", plural: "controlplanerevisions", singular: "controlplanerevision" },
+    scope: "Namespaced",
+    versions: [{ name: "v1beta1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+  },
+};
+
 describe.skipIf(programs === undefined)("what deploy does not do", { timeout: TIMEOUT_MS }, () => {
   let shop: Shop;
 
@@ -79,6 +92,51 @@ describe.skipIf(programs === undefined)("what deploy does not do", { timeout: TI
       expect(stderr).toContain("is unknown: its metrics on port 15090 cannot be read: you may not ask it (pods/proxy)");
       expect(stderr).toContain("Nothing was changed.");
       await shop.expectUnharmed(before);
+    });
+  });
+
+  describe("a cluster in which the filter would not run", () => {
+    const kubectl = (...args: readonly string[]): Promise<string> => shop.mesh.cluster.kubectl(args);
+
+    async function expectRefused(code: string, reason: string, ...args: readonly string[]): Promise<void> {
+      const before = await shop.snapshot();
+      const refused = await shop.deploy(...args);
+      expect(refused.stderr).toContain(reason);
+      expect(refused.stderr).toContain(`Nothing was changed: ${code}.`);
+      expect(refused.code).toBe(1);
+      expect(await shop.snapshot()).toEqual(before);
+    }
+
+    it("for its control plane is a managed one", async () => {
+      await shop.mesh.cluster.apply([MANAGED_CRD]);
+      await kubectl("wait", "--for=condition=Established", "crd", MANAGED_CRD.metadata.name);
+      await expectRefused("HG0304", "mesh.cloud.google.com: the cluster has the CRDs of a managed control plane");
+      await kubectl("delete", "crd", MANAGED_CRD.metadata.name);
+    });
+
+    it("for its proxies are of an Istio that is too old", async () => {
+      const pod = ["pod/ingress-0", "--namespace", "istio-ingress"];
+      const [container = "", image = ""] = (
+        await kubectl("get", ...pod, "-o", "jsonpath={.spec.containers[0]['name','image']}")
+      ).split(" ");
+      await kubectl("set", "image", ...pod, `${container}=docker.io/istio/proxyv2:1.26.4`);
+      await expectRefused("HG0303", "Pod istio-ingress/ingress-0: it is of Istio 1.26.4");
+      await kubectl("set", "image", ...pod, `${container}=${image}`);
+    });
+
+    it("for the waypoint is of a class that runs no Envoy", async () => {
+      await shop.mesh.cluster.apply([
+        {
+          apiVersion: "gateway.networking.k8s.io/v1",
+          kind: "Gateway",
+          metadata: { name: "other", namespace: "agents" },
+          spec: { gatewayClassName: "agentgateway", listeners: [{ name: "mesh", port: 15008, protocol: "HTTP" }] },
+        },
+      ]);
+      await shop.work.write("other.yaml", SHOP.replace("name: waypoint", "name: other"));
+      const title = "Gateway.gateway.networking.k8s.io agents/other";
+      await expectRefused("HG0306", `${title}: its gatewayClassName is agentgateway`, "-c", "other.yaml");
+      await kubectl("delete", "gateways.gateway.networking.k8s.io", "other", "--namespace", "agents");
     });
   });
 
