@@ -1,14 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect } from "vitest";
 
 import { currentRevision, newestFirst } from "../../../shim/plan/revision.js";
 import { titleOf } from "../../../shim/render/istio/resource.js";
-import { FakeShop, OTHER_ROUTES } from "./shop.js";
-
-let shop: FakeShop;
-beforeEach(async () => {
-  shop = await FakeShop.open();
-});
-afterEach(() => shop.close());
+import { type FakeShop, OTHER_ROUTES, shopTest as it } from "./shop.js";
 
 const secret = (
   place: number,
@@ -18,8 +12,8 @@ const secret = (
   metadata: { name: `shop-revision-${String(place)}`, namespace: "istio-ingress" },
 });
 
-describe("the revisions", () => {
-  it("of the running deployment stays, however often the next one fails", async () => {
+describe.concurrent("the revisions", () => {
+  it("of the running deployment stays, however often the next one fails", async ({ shop }) => {
     await shop.deploy();
     const { revisions } = shop.cluster();
     const [first] = await revisions.list();
@@ -36,7 +30,7 @@ describe("the revisions", () => {
     expect(await shop.deploy()).toBe(26);
   });
 
-  it("leave alone a Secret of their name that is somebody else's", async () => {
+  it("leave alone a Secret of their name that is somebody else's", async ({ shop }) => {
     const theirs = { ...secret(1), type: "Opaque", data: { password: "cHJlY2lvdXM=" } };
     shop.api.put(theirs);
     for (let round = 0; round < 3; round++) await shop.deploy(round % 2 === 0 ? {} : OTHER_ROUTES);
@@ -47,9 +41,12 @@ describe("the revisions", () => {
   });
 });
 
-describe("a deployment that somebody else has begun", () => {
+describe.concurrent("a deployment that somebody else has begun", () => {
   /** Begins one that stops at the request that is so, until what is returned is called. */
-  function held(isIt: (method: string, path: string, isDryRun: boolean) => boolean): {
+  function held(
+    shop: FakeShop,
+    isIt: (method: string, path: string, isDryRun: boolean) => boolean,
+  ): {
     readonly reached: Promise<void>;
     readonly ended: Promise<unknown>;
     readonly release: () => void;
@@ -72,9 +69,10 @@ describe("a deployment that somebody else has begun", () => {
     return { reached, ended, release };
   }
 
-  it("keeps the next from beginning, as long as they are at it", async () => {
+  it("keeps the next from beginning, as long as they are at it", async ({ shop }) => {
     await shop.deploy();
     const first = held(
+      shop,
       (method, path, isDryRun) => method === "PATCH" && !isDryRun && path.includes("/virtualservices/"),
     );
     await first.reached;
@@ -84,10 +82,13 @@ describe("a deployment that somebody else has begun", () => {
     expect(await first.ended).toMatchObject({ revision: 2 });
   });
 
-  it("that has been taken for dead removes nothing more, and does not say that it is deployed", async () => {
+  it("that has been taken for dead removes nothing more, and does not say that it is deployed", async ({ shop }) => {
     await shop.deploy();
     const known = await shop.cluster().revisions.list();
-    const first = held((method, path, isDryRun) => method === "PATCH" && !isDryRun && path.includes("/wasmplugins/"));
+    const first = held(
+      shop,
+      (method, path, isDryRun) => method === "PATCH" && !isDryRun && path.includes("/wasmplugins/"),
+    );
     await first.reached;
     const newer = known.find(({ number }) => number === 1);
     if (newer === undefined) throw new Error("there is no revision 1");
@@ -101,8 +102,8 @@ describe("a deployment that somebody else has begun", () => {
   });
 });
 
-describe("uninstall", () => {
-  it("leaves alone what has become another's under the same name", async () => {
+describe.concurrent("uninstall", () => {
+  it("leaves alone what has become another's under the same name", async ({ shop }) => {
     await shop.deploy();
     const ours = shop.target().resources.find(({ kind }) => kind === "VirtualService");
     if (ours === undefined) throw new Error("there is no VirtualService");
@@ -114,7 +115,7 @@ describe("uninstall", () => {
     expect(shop.notices).toContain(`${titleOf(ours)} is not hopgate's any more: left alone`);
   });
 
-  it("removes a Gateway that was there before, once it was gone and made anew", async () => {
+  it("removes a Gateway that was there before, once it was gone and made anew", async ({ shop }) => {
     await shop.deploy();
     const gateway = shop
       .target()

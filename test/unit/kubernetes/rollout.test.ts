@@ -1,18 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect } from "vitest";
 
 import { Interrupted } from "../../../shim/errors.js";
 import { titleOf } from "../../../shim/render/istio/resource.js";
-import { FakeShop, OTHER_ROUTES } from "./shop.js";
+import { type FakeShop, OTHER_ROUTES, shopTest as it } from "./shop.js";
 
-let shop: FakeShop;
-beforeEach(async () => {
-  shop = await FakeShop.open();
-});
-afterEach(() => shop.close());
-
-describe("an interruption", () => {
+describe.concurrent("an interruption", () => {
   /** Interrupts a rollout at the first request that is so. */
-  async function interruptedAt(isIt: (method: string, path: string, isDryRun: boolean) => boolean): Promise<unknown> {
+  async function interruptedAt(
+    shop: FakeShop,
+    isIt: (method: string, path: string, isDryRun: boolean) => boolean,
+  ): Promise<unknown> {
     const ending = new AbortController();
     shop.api.before = (method, path, isDryRun) => {
       if (isIt(method, path, isDryRun)) ending.abort();
@@ -23,9 +20,10 @@ describe("an interruption", () => {
       .catch((error: unknown) => error);
   }
 
-  it("behind the revision says which one is half done, and how to go on", async () => {
+  it("behind the revision says which one is half done, and how to go on", async ({ shop }) => {
     await shop.deploy();
     const error = await interruptedAt(
+      shop,
       (method, path, isDryRun) => method === "PATCH" && !isDryRun && path.includes("/virtualservices/"),
     );
     expect(error).toBeInstanceOf(Interrupted);
@@ -34,7 +32,7 @@ describe("an interruption", () => {
     );
   });
 
-  it("while what failed is being undone says the same", async () => {
+  it("while what failed is being undone says the same", async ({ shop }) => {
     await shop.deploy();
     for (const proxy of shop.api.proxies) proxy.runs = { config: "2", module: "0123456789abcdef" };
     const ending = new AbortController();
@@ -48,15 +46,15 @@ describe("an interruption", () => {
     await expect(rollout.to(shop.target(OTHER_ROUTES))).rejects.toThrow(/^revision 2 is half done; /);
   });
 
-  it("before is not told of a revision, and nothing was written", async () => {
+  it("before is not told of a revision, and nothing was written", async ({ shop }) => {
     await shop.deploy();
     const written = shop.api.writes.length;
-    const error = await interruptedAt((method, _, isDryRun) => method === "PATCH" && isDryRun);
+    const error = await interruptedAt(shop, (method, _, isDryRun) => method === "PATCH" && isDryRun);
     expect(error).not.toBeInstanceOf(Interrupted);
     expect(shop.api.writes).toHaveLength(written);
   });
 
-  it("of a removal says that hopgate uninstall goes on from there", async () => {
+  it("of a removal says that hopgate uninstall goes on from there", async ({ shop }) => {
     await shop.deploy();
     const ending = new AbortController();
     shop.api.before = (method, _, isDryRun) => {
@@ -68,8 +66,8 @@ describe("an interruption", () => {
   });
 });
 
-describe("what is told of a removal", () => {
-  it("counts what the API server deleted, and apart from it what it gave back", async () => {
+describe.concurrent("what is told of a removal", () => {
+  it("counts what the API server deleted, and apart from it what it gave back", async ({ shop }) => {
     await shop.deploy();
     const { resources } = shop.target();
     const gone = resources.find(({ kind }) => kind === "EnvoyFilter");
@@ -80,7 +78,7 @@ describe("what is told of a removal", () => {
     expect(await shop.rollout().remove()).toEqual({ deleted: 0, released: 0 });
   });
 
-  it("leaves out what might have been there after an interruption, and was not", async () => {
+  it("leaves out what might have been there after an interruption, and was not", async ({ shop }) => {
     await shop.deploy();
     const ending = new AbortController();
     shop.api.before = (method, path, isDryRun) => {
@@ -98,7 +96,7 @@ describe("what is told of a removal", () => {
   });
 });
 
-it("what had to wait is applied behind the plugins, and stays", async () => {
+it("what had to wait is applied behind the plugins, and stays", async ({ shop }) => {
   const hops = (callers: string): { readonly hops: string } => ({
     hops: `
   ingress: { gateway: { namespace: istio-ingress, selector: { istio: ingressgateway } }, edge: true }

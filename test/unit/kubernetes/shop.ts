@@ -1,3 +1,5 @@
+import { test } from "vitest";
+
 import { Cluster } from "../../../shim/kubernetes/cluster.js";
 import type { Rollout, Target } from "../../../shim/kubernetes/rollout.js";
 import type { ExpectedHop } from "../../../shim/plan/revision.js";
@@ -72,3 +74,12 @@ export const OTHER_ROUTES = {
   - { hosts: [llm.example.internal, "*.llm.example.internal", more.example.internal], to: llm }
   - { hosts: [reports.example.internal], to: reports, open: a test }`,
 };
+
+/** A test with a shop of its own. Several run at the same time: they wait more than they compute. */
+export const shopTest = test.extend<{ shop: FakeShop }>({
+  shop: async ({}, use) => {
+    const shop = await FakeShop.open();
+    await use(shop);
+    await shop.close();
+  },
+}).concurrent;
