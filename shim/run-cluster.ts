@@ -95,7 +95,7 @@ function addDeploy(program: Command, invocation: Invocation): void {
     .addOption(KUBECONFIG)
     .addOption(CONTEXT)
     .addOption(
-      new Option("--dry-run <where>", "change nothing; ask the API server (server) or nobody (client)").choices([
+      new Option("--dry-run <where>", "change nothing; ask the API server (server) or no cluster (client)").choices([
         "client",
         "server",
       ]),

@@ -33,7 +33,10 @@ export const KUBECONFIG = new Option(
 export const CONTEXT = new Option("--context <name>", "a context of it, for its cluster; repeatable")
   .argParser(append)
   .default([], "the current one");
-export const TIMEOUT = new Option("--timeout <seconds>", "how long proxies may take to run it")
+export const TIMEOUT = new Option(
+  "--timeout <seconds>",
+  "how long proxies may take to run it, behind up to 10 s for each stage before",
+)
   .argParser(between(1, 3600))
   .default(60);
 

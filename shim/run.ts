@@ -150,9 +150,13 @@ function addCheck(program: Command, { io, done }: Invocation): void {
     .command("check")
     .description("find out what is wrong with a hopgate.yaml, before it is deployed")
     .argument("[file...]", "default: ./hopgate.yaml")
+    // As the other commands have it.
+    .addOption(new Option("-c, --config <file>", "the file, likewise").hideHelp())
     .addOption(OUTPUT)
     .addHelpText("after", CHECK_EXAMPLES)
-    .action(async (files: string[], options: CheckOptions) => done(await check(files, options, io)));
+    .action(async (files: string[], { config, ...options }: CheckOptions & { readonly config?: string }) => {
+      done(await check(config === undefined ? files : [config, ...files], options, io));
+    });
 }
 
 function addExplain(program: Command, { io, done }: Invocation): void {
@@ -243,8 +247,13 @@ function addRender(program: Command, { io, done }: Invocation): void {
     .addOption(CONFIG)
     .addOption(IMAGE)
     .addOption(API)
-    .option("--kustomize <folder>", "write a base with an overlay for gateways and one for waypoints instead")
-    .option("--rbac", "print the least role that deploy and status need instead")
+    .addOption(
+      new Option(
+        "--kustomize <folder>",
+        "write a base with an overlay for gateways and one for waypoints instead",
+      ).conflicts(["rbac", "gcloud"]),
+    )
+    .addOption(new Option("--rbac", "print the least role that deploy and status need instead").conflicts("gcloud"))
     .option("--gcloud", "print what is to be done in Google Cloud instead, as lines for a shell")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json"]).default("yaml"))
     .addHelpText("after", RENDER_EXAMPLES)

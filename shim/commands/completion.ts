@@ -95,12 +95,16 @@ ${words.join("\n")}
 function bashScript(program: CompletionCommand): string {
   return `# hopgate completion for bash. To load it: source <(hopgate completion bash)
 _hopgate() {
-${walk(program, "COMP_WORDS", "COMP_CWORD", 1)}  local IFS=$' \\t\\n'
+${walk(program, "COMP_WORDS", "COMP_CWORD", 1)}  local IFS=$' \\t\\n' word
   if [[ -n $takes_value && -z $found ]]; then
     COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}"))
-  else
-    COMPREPLY=($(compgen -W "$found" -- "\${COMP_WORDS[COMP_CWORD]}"))
+    return
   fi
+  # Not compgen -W, which runs what stands in a word: contexts are named by whoever wrote the kubeconfig.
+  COMPREPLY=()
+  while read -r -d ' ' word; do
+    if [[ -n $word && $word == "\${COMP_WORDS[COMP_CWORD]}"* ]]; then COMPREPLY+=("$word"); fi
+  done <<<"\${found//$'\\n'/ } "
 }
 complete -o filenames -o bashdefault -F _hopgate hopgate
 `;

@@ -18,6 +18,7 @@ export async function confirmed(question: string, io: Io, signal: AbortSignal): 
       isLineOpen = !("isTTY" in stdin && stdin.isTTY === true);
       return /^\s*y(es)?\s*$/i.test(line);
     }
+    stderr.write("\nNobody answered; -y says yes beforehand.");
     return false;
   } finally {
     if (isLineOpen) stderr.write("\n");

@@ -74,7 +74,7 @@ function unusable(results: readonly Result[]): Failure {
     findings.map(({ about, reason }) => `${code} ${about}: ${reason}`),
   );
   const fixes = new Set(failed.flatMap(({ findings }) => findings.map(({ fix }) => fix)));
-  return new Failure(`The filter cannot be had:\n${lines.join("\n")}`, { fix: [...fixes].join("\n") });
+  return new Failure(`The filter's image cannot be used:\n${lines.join("\n")}`, { fix: [...fixes].join("\n") });
 }
 
 /** What proxies report when they run the mesh's configurations in this module. @throws Failure if it is none that reports */

@@ -60,7 +60,14 @@ export async function deploy(options: DeployOptions, io: Io, signal: AbortSignal
 /** @throws Failure or UsageError if one of the clusters is not there: none is begun with then */
 async function answering(clusters: readonly ClusterOptions[], signal: AbortSignal): Promise<void> {
   const connections = clusters.map((where) => Connection.open(where, signal));
-  await Promise.all(connections.map((connection) => connection.send({ method: "GET", path: "/version" })));
+  try {
+    await Promise.all(connections.map((connection) => connection.send({ method: "GET", path: "/version" })));
+  } catch (cause) {
+    if (!(cause instanceof Failure) || clusters.length === 1) throw cause;
+    throw new Failure(`${cause.message}\nNothing was begun in any of the ${String(clusters.length)} clusters.`, {
+      cause,
+    });
+  }
 }
 
 async function deployTo(
@@ -89,18 +96,22 @@ async function deployTo(
 async function dryRun(
   target: MeshTarget,
   clusters: readonly ClusterOptions[],
-  { dryRun: where, output, api }: DeployOptions,
+  options: DeployOptions,
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
+  const { dryRun: where, output, api } = options;
+  const grounds: (() => Promise<void>)[] = [];
   const all: { readonly context?: string; readonly resource: string; readonly would: Would }[] = [];
   if (where === "client")
     all.push(...target.resources.map((one) => ({ resource: titleOf(one), would: "apply" as const })));
   else
-    for (const options of clusters) {
-      const cluster = Cluster.open(target.mesh, options, signal);
+    for (const one of clusters) {
+      const cluster = Cluster.open(target.mesh, one, signal);
       const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
-      const { resources } = await targetIn(cluster, target, api);
+      const own = await targetIn(cluster, target, api);
+      const { resources } = own;
+      grounds.push(() => refuseBadGround(cluster, own, options, io));
       for (const change of await rollout.changes(resources))
         all.push({ context: cluster.name, resource: titleOf(change.resource), would: wouldOf(change) });
       for (const resource of await rollout.removals(resources))
@@ -108,6 +119,7 @@ async function dryRun(
     }
   if (output === "json") io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, resources: all }, null, 2)}\n`);
   else for (const { resource, would } of all) io.stdout.write(`${resource} ${WORDS[would]} (${where ?? ""} dry run)\n`);
+  for (const refuse of grounds) await refuse();
   return 0;
 }
 

@@ -1,6 +1,7 @@
 import { Cluster } from "../kubernetes/cluster.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
+import { harmless } from "../output/text.js";
 import { isChange } from "../plan/comparison.js";
 import { unifiedDiff } from "../plan/diff.js";
 import { titleOf } from "../render/istio/resource.js";
@@ -17,6 +18,8 @@ interface Difference {
   readonly created: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
+  /** What deploy would refuse, since others own it. */
+  readonly conflicts: readonly string[];
   readonly diff: string;
 }
 
@@ -28,7 +31,8 @@ export async function diff(options: DiffOptions, io: Io, signal: AbortSignal): P
     const cluster = Cluster.open(target.mesh, where, signal);
     const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
     const { resources } = await targetIn(cluster, target, options.api);
-    const [changes, gone] = [await rollout.changes(resources), await rollout.removals(resources)];
+    const { changes, conflicts } = await rollout.differences(resources);
+    const gone = await rollout.removals(resources);
     const created = changes.filter(({ live }) => live === undefined);
     const changed = changes.filter((change) => change.live !== undefined && isChange(change));
     const difference = {
@@ -36,19 +40,22 @@ export async function diff(options: DiffOptions, io: Io, signal: AbortSignal): P
       created: created.map(({ resource }) => titleOf(resource)),
       changed: changed.map(({ resource }) => titleOf(resource)),
       removed: gone.map(titleOf),
+      conflicts: conflicts.map(({ message }) => message),
       diff: unifiedDiff(changes, gone),
     };
     differences.push(difference);
     if (options.output === "text") print(difference, io);
+    for (const { message, fix = "" } of conflicts)
+      io.stderr.write(`${cluster.name}: deploy would refuse this: ${harmless(message)}\n${harmless(fix)}\n`);
   }
   if (options.output === "json")
     io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, clusters: differences }, null, 2)}\n`);
-  return differences.every(({ diff: text }) => text === "") ? 0 : 1;
+  return differences.every(({ diff: text, conflicts }) => text === "" && conflicts.length === 0) ? 0 : 1;
 }
 
 function print({ context, created, changed, removed, diff: text }: Difference, io: Io): void {
   if (text === "") return;
-  io.stdout.write(coloured(text, io));
+  io.stdout.write(coloured(harmless(text), io));
   const counts = [
     `${String(created.length)} new`,
     `${String(changed.length)} changed`,

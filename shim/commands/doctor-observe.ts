@@ -66,9 +66,15 @@ export async function examineCluster(cluster: Cluster, plan: () => Promise<Plan>
     results: [
       ...connection,
       ...examine(before ?? [], seen),
-      ...examine(after ?? [], seen.deployed === undefined ? { skipped: "nothing is deployed" } : seen),
+      ...examine(after ?? [], seen.deployed === undefined ? { skipped: whyNotDeployed(seen) } : seen),
     ],
   };
+}
+
+function whyNotDeployed({ revisions }: ClusterSeen): string {
+  return "unknown" in revisions
+    ? `whether anything is deployed is not known: ${revisions.unknown}`
+    : "nothing is deployed";
 }
 
 /** The checks of a cluster that can be known before anything is deployed. */

@@ -54,13 +54,20 @@ export async function doctor(
       ? undefined
       : await examineAnswer(url, options, mesh, proxies.length > 0 ? proxies : undefined, signal);
   const isWanted = ({ code }: Result): boolean => !options.skipChecks.includes(code);
-  const shared = [...examine(FILE_CHECKS, mesh), ...imageResults, ...(answer?.results ?? [])].filter(isWanted);
+  const shared = [...examine(FILE_CHECKS, mesh), ...imageResults, ...(answer?.results ?? [])]
+    .filter(isWanted)
+    .filter(isTold);
   const each = clusters.map(({ context, results }) => ({ context, results: results.filter(isWanted) }));
   const all = [...shared, ...each.flatMap(({ results }) => results)];
   if (options.output === "json")
     io.stdout.write(`${JSON.stringify(asJson(mesh, shared, each, answer?.facts), null, 2)}\n`);
   else print(shared, each, answer?.lines, all, io);
   return countsOf(all).errors === 0 ? 0 : 1;
+}
+
+/** Of the answers that there can be, the one that came alone: the others were not looked for. */
+function isTold({ code, state }: Result): boolean {
+  return !code.startsWith("HG08") || state === "failed";
 }
 
 async function image(
@@ -117,8 +124,12 @@ async function examineClusters(
     }
     examinations.push(
       await examineCluster(cluster, async () => {
-        const rendered = await renderedIn(cluster, plan.rendered, { image, api: plan.api });
-        return { ...plan, rendered };
+        try {
+          return { ...plan, rendered: await renderedIn(cluster, plan.rendered, { image, api: plan.api }) };
+        } catch (error) {
+          if (!(error instanceof UsageError)) throw error;
+          return { ...plan, unfit: { message: error.message, fix: error.fix } };
+        }
       }),
     );
   }

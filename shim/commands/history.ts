@@ -3,7 +3,7 @@ import { Cluster } from "../kubernetes/cluster.js";
 import type { Io } from "../output/io.js";
 import { table } from "../output/table.js";
 import { harmless } from "../output/text.js";
-import { currentRevision, newestFirst, type Revision } from "../plan/revision.js";
+import { currentRevision, newestFirst, reasonLine, type Revision } from "../plan/revision.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
 
 export interface HistoryOptions extends ClusterCommandOptions {
@@ -40,21 +40,22 @@ export async function history(options: HistoryOptions, io: Io, signal: AbortSign
 function drawn(context: string, revisions: readonly Revision[]): string {
   if (revisions.length === 0) return `${context}: there are no revisions\n`;
   const inPlace = currentRevision(revisions);
-  const rows = revisions.map((revision) => {
+  const rows = revisions.map((revision, index) => {
     const { number, state, startedAt, endedAt = "-", image, hops, resources } = revision;
     const mark = revision === inPlace ? " (in place)" : "";
     const counts = [String(hops.length), String(resources.length)];
-    return [String(number), `${state}${mark}`, startedAt, endedAt, ...counts, image, remarkOn(revision)];
+    return [String(number), `${state}${mark}`, startedAt, endedAt, ...counts, image, remarkOn(revision, index === 0)];
   });
   const head = ["REVISION", "STATE", "STARTED", "ENDED", "HOPS", "RESOURCES", "IMAGE", ""];
   return `${context}:\n${table([head, ...rows])}\n`;
 }
 
-function remarkOn({ state, rollbackOf, reason = "" }: Revision): string {
+function remarkOn(revision: Revision, isNewest: boolean): string {
+  const { state, rollbackOf } = revision;
   const remarks = [
     ...(rollbackOf === undefined ? [] : [`rollback to ${String(rollbackOf)}`]),
-    ...(state === "pending" ? ["has not ended"] : []),
-    ...(reason === "" ? [] : [harmless(reason.split("\n", 1)[0] ?? "")]),
+    ...(state === "pending" ? [isNewest ? "has not ended" : "was interrupted, and another one came"] : []),
+    ...(revision.reason === undefined ? [] : [harmless(reasonLine(revision))]),
   ];
   return remarks.join("; ");
 }

@@ -30,34 +30,38 @@ export async function rollback(
 ): Promise<number> {
   const mesh = await loadMesh(options.config);
   const clusters: object[] = [];
-  for (const where of clustersOf(options)) {
-    const cluster = Cluster.open(mesh, where, signal);
-    const known = await cluster.revisions.list();
-    const inPlace = revisionInPlace(known);
-    const target = targetOf(known, number);
-    io.stderr.write(`${cluster.name}:\n${comparison(inPlace, target)}\n`);
-    if (options.yes !== true && !(await confirmed("Bring the target back?", io, signal))) {
-      io.stderr.write(`Nothing was changed in ${cluster.name}.\n`);
-      return 1;
+  try {
+    for (const where of clustersOf(options)) {
+      const cluster = Cluster.open(mesh, where, signal);
+      const known = await cluster.revisions.list();
+      const inPlace = revisionInPlace(known);
+      const target = targetOf(known, number);
+      io.stderr.write(`${cluster.name}:\n${comparison(inPlace, target)}\n`);
+      if (options.yes !== true && !(await confirmed("Bring the target back?", io, signal))) {
+        io.stderr.write(`Nothing was changed in ${cluster.name}.\n`);
+        return 1;
+      }
+      const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
+      const rollout = cluster.rollout({ notify, signal, timeoutMs: options.timeout * 1000 });
+      const { image, hops, resources } = target;
+      const { revision, isChanged, proxies } = await rollout.to({ image, hops, resources, rollbackOf: target.number });
+      clusters.push({
+        context: cluster.name,
+        state: "deployed",
+        revision,
+        rollback_of: target.number,
+        image,
+        changed: isChanged,
+        proxies: proxies.map(proxyAsJson),
+      });
+      const what = `revision ${String(target.number)} is back, as revision ${String(revision)}`;
+      if (options.output === "text") io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${what}\n`);
     }
-    const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
-    const rollout = cluster.rollout({ notify, signal, timeoutMs: options.timeout * 1000 });
-    const { image, hops, resources } = target;
-    const { revision, isChanged, proxies } = await rollout.to({ image, hops, resources, rollbackOf: target.number });
-    clusters.push({
-      context: cluster.name,
-      state: "deployed",
-      revision,
-      rollback_of: target.number,
-      image,
-      changed: isChanged,
-      proxies: proxies.map(proxyAsJson),
-    });
-    const what = `revision ${String(target.number)} is back, as revision ${String(revision)}`;
-    if (options.output === "text") io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${what}\n`);
+    return 0;
+  } finally {
+    // Also of those that were done before one that failed.
+    if (options.output === "json") io.stdout.write(`${JSON.stringify({ mesh: mesh.name, clusters }, null, 2)}\n`);
   }
-  if (options.output === "json") io.stdout.write(`${JSON.stringify({ mesh: mesh.name, clusters }, null, 2)}\n`);
-  return 0;
 }
 
 /** The one that is half done, else the one that every proxy ran. */

@@ -76,7 +76,7 @@ function driftWarning(drifted: ClusterStatus["drifted"]): readonly string[] {
   if (length === 0) return [];
   const what = length === 1 ? "1 resource is" : `${counted(length, "resource")} are`;
   return [
-    `${what} not as deployed: ${namesOf(drifted.value)} (hopgate diff shows how, hopgate deploy brings them back)`,
+    `${what} not as deployed: ${namesOf(drifted.value)} (hopgate diff shows how; hopgate deploy brings them back, or says whose they are)`,
   ];
 }
 
@@ -98,7 +98,7 @@ function proxyLines({ current, proxies }: ClusterStatus, paint: Paint): readonly
   });
   const empty = current.hops.filter(({ hop }) => !proxies.some((proxy) => proxy.hop === hop));
   for (const { hop, namespace } of empty) rows.push([hop, pluginOf(current, hop), namespace, paint("red", "no Pods")]);
-  return [table([["HOP", "RESOURCE", "PROXY", "STATE", "SINCE", "REQUESTS", "LAST ERROR", ""], ...rows])];
+  return [table([["HOP", "RESOURCE", "PROXY", "STATE", "SINCE", "REQUESTS", "LAST ERROR", "WHY NOT"], ...rows])];
 }
 
 /** The resource by which the filter comes to the proxies of a hop. */

@@ -73,7 +73,7 @@ class ClusterWatch {
 
   /** @throws Failure if the cluster cannot be asked */
   async look(): Promise<ClusterStatus> {
-    const { name: context, mesh, objects, proxies, revisions } = this.cluster;
+    const { name: context, mesh, objects, revisions } = this.cluster;
     const known = await revisions.list();
     const current = currentRevision(known);
     const [newest] = newestFirst(known);
@@ -84,10 +84,25 @@ class ClusterWatch {
       mesh,
       current,
       last,
-      proxies: current === undefined ? [] : await proxies.statuses(current.hops),
+      proxies: current === undefined ? [] : await this.statuses(current, isHalfDone ? last : undefined),
       drifted: current === undefined || isHalfDone ? { value: [] } : await this.drifted(current),
       strays: current !== undefined || isHalfDone ? { value: [] } : await reading(() => readOwnPlugins(objects, mesh)),
     };
+  }
+
+  /** Of the current revision's hops; one that runs the half-done one already is told so. */
+  private async statuses(current: Revision, halfDone: Revision | undefined): Promise<readonly ProxyStatus[]> {
+    const { proxies } = this.cluster;
+    const statuses = await proxies.statuses(current.hops);
+    if (halfDone === undefined) return statuses;
+    const ahead = (await proxies.statuses(halfDone.hops)).filter(({ state }) => state === "loaded");
+    const reason = `it runs what revision ${String(halfDone.number)} has, which has not ended`;
+    return statuses.map((one) =>
+      one.state === "other" &&
+      ahead.some(({ namespace, pod, hop }) => namespace === one.namespace && pod === one.pod && hop === one.hop)
+        ? { ...one, reason }
+        : one,
+    );
   }
 
   async lookAnyway(): Promise<ClusterStatus | ClusterFailure> {

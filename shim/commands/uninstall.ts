@@ -25,26 +25,30 @@ export interface UninstallOptions extends ClusterCommandOptions {
 export async function uninstall(options: UninstallOptions, io: Io, signal: AbortSignal): Promise<number> {
   const mesh = await loadMesh(options.config);
   const clusters: object[] = [];
-  for (const where of clustersOf(options)) {
-    const cluster = Cluster.open(mesh, where, signal);
-    const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
-    const rollout = cluster.rollout({ notify, signal, timeoutMs: 0 });
-    const planned = await rollout.belongings();
-    const isNothing = planned.made.length + planned.adopted.length === 0;
-    if (!isNothing) io.stderr.write(`${cluster.name}:\n${list(planned)}`);
-    if (!isNothing && options.yes !== true && !(await confirmed("Remove them?", io, signal))) {
-      io.stderr.write(`Nothing was changed in ${cluster.name}.\n`);
-      return 1;
+  try {
+    for (const where of clustersOf(options)) {
+      const cluster = Cluster.open(mesh, where, signal);
+      const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
+      const rollout = cluster.rollout({ notify, signal, timeoutMs: 0 });
+      const planned = await rollout.belongings();
+      const isNothing = planned.made.length + planned.adopted.length === 0;
+      if (!isNothing) io.stderr.write(`${cluster.name}:\n${list(planned)}`);
+      if (!isNothing && options.yes !== true && !(await confirmed("Remove them?", io, signal))) {
+        io.stderr.write(`Nothing was changed in ${cluster.name}.\n`);
+        return 1;
+      }
+      const removed = await rollout.remove();
+      const strays = isNothing ? strayReport(mesh, await readOwnPlugins(cluster.objects, mesh)) : undefined;
+      if (strays !== undefined) throw strayFailure(cluster.name, strays);
+      clusters.push({ context: cluster.name, ...removed });
+      if (options.output === "text")
+        io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${resultText(removed)}\n`);
     }
-    const removed = await rollout.remove();
-    const strays = isNothing ? strayReport(mesh, await readOwnPlugins(cluster.objects, mesh)) : undefined;
-    if (strays !== undefined) throw strayFailure(cluster.name, strays);
-    clusters.push({ context: cluster.name, ...removed });
-    if (options.output === "text")
-      io.stdout.write(`${colours(io)("green", "ok")} ${cluster.name}: ${resultText(removed)}\n`);
+    return 0;
+  } finally {
+    // Also of those that were done before one that failed.
+    if (options.output === "json") io.stdout.write(`${JSON.stringify({ mesh: mesh.name, clusters }, null, 2)}\n`);
   }
-  if (options.output === "json") io.stdout.write(`${JSON.stringify({ mesh: mesh.name, clusters }, null, 2)}\n`);
-  return 0;
 }
 
 function list({ made, adopted }: Belongings): string {

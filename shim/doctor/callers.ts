@@ -3,7 +3,7 @@ import { boundBackends, neighbourhood, refusingWaypoints } from "../render/istio
 import { meshNameOf, meshOfLabels } from "../render/istio/labels.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { PluginConfig } from "../render/plugin-config.js";
-import { type Check, type Finding, type Remark, whenRead } from "./check.js";
+import { type Check, type Finding, type Remark, valueOf, whenRead } from "./check.js";
 import { viewOf } from "./plugin-view.js";
 import type { ClusterSeen, NamespaceSeen } from "./seen.js";
 
@@ -53,24 +53,49 @@ export const CALLER_CHECKS: readonly Check<ClusterSeen>[] = [
     why: "The filter is for everything that goes through the waypoint: requests to those services are refused too.",
     find: (seen) => refusingWaypoints(seen.mesh).flatMap((hop) => unnamed(seen, hop)),
   },
+  {
+    code: "HG0604",
+    level: "error",
+    title: "waypoints are for services",
+    why: "Otherwise Istio sends requests for services past the waypoint: nobody checks them, and no token is added.",
+    find: forOthers,
+  },
 ];
 
-function unnamed({ mesh, neighbours }: ClusterSeen, hop: WaypointHop): readonly Remark[] {
+function unnamed(seen: ClusterSeen, hop: WaypointHop): readonly Remark[] {
+  const { mesh, neighbours } = seen;
   const named = new Set(
     boundBackends(mesh, hop).flatMap((one) => (one.kind === "kubernetes" ? [`${one.namespace}/${one.service}`] : [])),
   );
   return neighbourhood(mesh, hop).flatMap((namespace) =>
-    whenRead(`Services of ${namespace}`, neighbours.get(namespace), (seen) =>
-      seen.services
-        .filter(({ name, labels }) => !named.has(`${namespace}/${name}`) && !isManaged(labels, mesh.name))
-        .filter(({ labels }) => isBoundTo(hop, namespace, labels, seen))
-        .map(({ name }) => ({
-          about: `Service ${namespace}/${name}`,
+    whenRead(`Services of ${namespace}`, neighbours.get(namespace), (found) => {
+      const services = found.services
+        .filter(({ name, isExternal }) => !isExternal && !named.has(`${namespace}/${name}`))
+        .map(({ name, labels }) => ({ about: `Service ${namespace}/${name}`, labels }));
+      return [...services, ...entriesIn(seen, namespace)]
+        .filter(({ labels }) => !isManaged(labels, mesh.name) && isBoundTo(hop, namespace, labels, found))
+        .map(({ about }) => ({
+          about,
           reason: `it goes through the waypoint of hop ${hop.name}, and is no backend with through: ${hop.name}`,
           fix: `name it as a backend with through: ${hop.name}, or label it ${USE_WAYPOINT}=none or with another waypoint`,
-        })),
-    ),
+        }));
+    }),
   );
+}
+
+interface Labelled {
+  readonly about: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The ServiceEntries of a namespace, which go through waypoints as Services do. */
+function entriesIn({ serviceEntries }: ClusterSeen, namespace: string): readonly Labelled[] {
+  return (valueOf(serviceEntries)?.found ?? [])
+    .filter(({ metadata }) => metadata.namespace === namespace)
+    .map((entry) => ({
+      about: titleOf(entry),
+      labels: (entry.metadata["labels"] ?? {}) as Readonly<Record<string, string>>,
+    }));
 }
 
 const USE_WAYPOINT = "istio.io/use-waypoint";
@@ -87,9 +112,38 @@ function isBoundTo(
   return by[USE_WAYPOINT] === hop.gateway && (by[USE_WAYPOINT_NAMESPACE] ?? namespace) === hop.namespace;
 }
 
-/** Made by us, or by Istio for a gateway or a waypoint: those go through none. */
+/** Istio's own values for what it deploys: those go through no waypoint, unlike its ingress gateways. */
+const WAYPOINT_CONTROLLERS: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
+
+/** Made by us, or by Istio for a waypoint. */
 function isManaged(labels: Readonly<Record<string, string>>, mesh: string): boolean {
-  return labels["gateway.istio.io/managed"] !== undefined || meshOfLabels(labels) === mesh;
+  return WAYPOINT_CONTROLLERS.has(labels["gateway.istio.io/managed"] ?? "") || meshOfLabels(labels) === mesh;
+}
+
+/** What Istio sends through a waypoint, by a label of its Gateway (https://istio.io/latest/docs/ambient/usage/waypoint/). */
+function forOthers({ resources, live }: ClusterSeen): readonly Remark[] {
+  return resources.filter(isWaypoint).flatMap((resource) => {
+    const about = titleOf(resource);
+    return whenRead(about, live.get(about), (found): readonly Finding[] => {
+      const labels = (found?.metadata["labels"] ?? {}) as Readonly<Record<string, string>>;
+      const { [WAYPOINT_FOR]: traffic = "service" } = labels;
+      if (traffic === "service" || traffic === "all") return [];
+      const { name, namespace } = resource.metadata;
+      return [
+        {
+          about,
+          reason: `its label ${WAYPOINT_FOR} is ${JSON.stringify(traffic)}`,
+          fix: `kubectl label gateways.gateway.networking.k8s.io ${name} --namespace ${namespace} --overwrite ${WAYPOINT_FOR}=service`,
+        },
+      ];
+    });
+  });
+}
+
+const WAYPOINT_FOR = "istio.io/waypoint-for";
+
+function isWaypoint({ kind, spec }: Resource): boolean {
+  return kind === "Gateway" && (spec as { readonly gatewayClassName?: string }).gatewayClassName === "istio-waypoint";
 }
 
 /** Goes through a waypoint. */

@@ -1,5 +1,6 @@
 import type { Resource } from "../render/istio/resource.js";
-import { titleOf } from "../render/istio/resource.js";
+import { currentRevision } from "../plan/revision.js";
+import { stageOf, titleOf } from "../render/istio/resource.js";
 import { type Check, type Finding, type Remark, valueOf, whenRead } from "./check.js";
 import { beforeVersion, istioVersions, versionText } from "./istio-version.js";
 import type { ClusterSeen } from "./seen.js";
@@ -93,7 +94,36 @@ export const CLUSTER_CHECKS: readonly Check<ClusterSeen>[] = [
         ];
       }),
   },
+  {
+    code: "HG0309",
+    level: "error",
+    title: "where the cluster has GCPBackend, the file says what one needs",
+    why: "hopgate deploy makes one by the schema of the cluster.",
+    find: ({ unfit }) =>
+      unfit === undefined
+        ? []
+        : [{ about: "GCPBackend", reason: unfit.message, fix: unfit.fix ?? "write via: serviceEntry" }],
+  },
+  {
+    code: "HG0310",
+    level: "warning",
+    title: "the filter comes by the same resource as before",
+    why: "hopgate deploy changes over, without losing a request, to what --api says, which is WasmPlugin where nothing is said.",
+    find: changesOver,
+  },
 ];
+
+function changesOver({ revisions, resources }: ClusterSeen): readonly Finding[] {
+  const before = pluginKind(currentRevision(valueOf(revisions) ?? [])?.resources ?? []);
+  const now = pluginKind(resources);
+  if (before === undefined || now === undefined || before === now) return [];
+  const reason = `what is deployed comes by ${before}`;
+  return [{ about: now, reason, fix: `say --api ${before.toLowerCase()} to keep it` }];
+}
+
+function pluginKind(resources: readonly Resource[]): string | undefined {
+  return resources.find((resource) => stageOf(resource) === "plugin")?.kind;
+}
 
 function missingKinds(known: ReadonlySet<string>, resources: readonly Resource[]): readonly Finding[] {
   const wanted = new Set(resources.map(({ apiVersion, kind }) => `${apiVersion}/${kind}`));

@@ -1,5 +1,8 @@
 import { GATEWAY_NAME_LABEL } from "../config/mesh-of.js";
-import { metadataOf } from "../render/istio/labels.js";
+import { othersFields, patchWithout, textOf } from "../plan/others-fields.js";
+import { pluralOf } from "../render/istio/api-path.js";
+import { fieldManagerOf, metadataOf } from "../render/istio/labels.js";
+import { stageOf, titleOf } from "../render/istio/resource.js";
 import { type Check, type Finding, type Remark, whenRead } from "./check.js";
 import { addsTokens, appliesTo, type PluginView, viewOf } from "./plugin-view.js";
 import type { ClusterSeen } from "./seen.js";
@@ -83,6 +86,26 @@ export const PLUGIN_CHECKS: readonly Check<ClusterSeen>[] = [
     title: "one hop of a path adds the token",
     why: "The token of the first hop reaches the second as the caller's, and is taken away or refused there.",
     find: twoTokens,
+  },
+  {
+    code: "HG0419",
+    level: "error",
+    title: "plugins have no fields but hopgate's",
+    why: "Every field says where and how the filter runs; one that somebody added stays when hopgate deploys.",
+    find: ({ mesh, resources, live }) =>
+      resources
+        .filter((resource) => stageOf(resource) === "plugin")
+        .flatMap((resource) => {
+          const about = titleOf(resource);
+          return whenRead(about, live.get(about), (found) => {
+            const fields = found === undefined ? [] : othersFields(found, resource, fieldManagerOf(mesh));
+            if (fields.length === 0) return [];
+            const { name, namespace } = resource.metadata;
+            const patch = patchWithout(fields).replaceAll("'", "'\\''");
+            const fix = `kubectl patch ${pluralOf(resource)} ${name} --namespace ${namespace} --type merge --patch '${patch}'`;
+            return [{ about, reason: `it has ${fields.map(textOf).join(", ")}`, fix }];
+          });
+        }),
   },
   {
     code: "HG0408",

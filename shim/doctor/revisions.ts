@@ -1,4 +1,4 @@
-import { currentRevision, newestFirst } from "../plan/revision.js";
+import { currentRevision, newestFirst, reasonLine } from "../plan/revision.js";
 import { isChange } from "../plan/comparison.js";
 import { revisionNamespace, revisionNamespaceOf } from "../render/istio/revision-names.js";
 import { stageOf, titleOf } from "../render/istio/resource.js";
@@ -38,11 +38,10 @@ export const REVISION_CHECKS: readonly Check<ClusterSeen>[] = [
         if (newest?.state !== "failed") return [];
         const current = currentRevision(known);
         const back = current === undefined ? "nothing" : `revision ${String(current.number)}`;
-        const [first = ""] = (newest.reason ?? "").split("\n", 1);
         return [
           {
             about: `revision ${String(newest.number)}`,
-            reason: `it failed, and ${back} is in place: ${first}`,
+            reason: `it failed, and ${back} is in place: ${reasonLine(newest)}`,
             fix: "mend what it failed on, and run hopgate deploy again",
           },
         ];
@@ -59,7 +58,7 @@ export const REVISION_CHECKS: readonly Check<ClusterSeen>[] = [
         changes.filter(isChange).map(({ resource, live }) => ({
           about: titleOf(resource),
           reason: live === undefined ? "it is gone" : "it is not as it was deployed",
-          fix: "hopgate diff shows how; hopgate deploy brings it back",
+          fix: "hopgate diff shows how; hopgate deploy brings it back, or says whose it is",
         })),
       ),
   },

@@ -33,6 +33,8 @@ export type RegistryAnswer =
 export interface ClusterSeen {
   readonly mesh: Mesh;
   readonly api: PluginApi;
+  /** Why no GCPBackend can be made though the cluster has them; undefined: none is wanted, or it can. */
+  readonly unfit?: { readonly message: string; readonly fix: string | undefined } | undefined;
   /** What the file is rendered to. */
   readonly resources: readonly Resource[];
   /** What is there: of the current revision, else of what was applied by hand from this file. undefined: nothing is. */
@@ -87,7 +89,12 @@ export interface Deployed {
 /** A namespace, and every Service in it. */
 export interface NamespaceSeen {
   readonly labels: Readonly<Record<string, string>>;
-  readonly services: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
+  readonly services: readonly {
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    /** It is another name for a host, and goes through no waypoint. */
+    readonly isExternal: boolean;
+  }[];
 }
 
 export interface ServiceSeen {

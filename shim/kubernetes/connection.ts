@@ -1,11 +1,11 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import https from "node:https";
 import type { RequestOptions } from "node:https";
 import { homedir } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { delimiter, join } from "node:path";
 
-import { KubeConfig } from "@kubernetes/client-node";
+import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 
 import { deadline } from "../deadline.js";
 import { errorCode, Failure, UsageError } from "../errors.js";
@@ -59,12 +59,13 @@ export class Connection {
     private readonly server: URL,
     /** Name of the context. */
     readonly context: string,
+    private readonly impersonation: Readonly<Record<string, string | readonly string[]>>,
     private readonly signal: AbortSignal,
   ) {}
 
   /** @throws UsageError if the kubeconfig cannot be used, or has no such context */
   static open({ kubeconfig, context }: ClusterOptions, signal: AbortSignal): Connection {
-    const config = loadConfig(kubeconfig, process.env);
+    const { config, paths } = loadConfig(kubeconfig, process.env);
     if (context !== undefined) {
       const names = config.getContexts().map(({ name }) => name);
       if (!names.includes(context)) {
@@ -76,7 +77,8 @@ export class Connection {
     if (server === undefined || !URL.canParse(server)) {
       throw new UsageError("the kubeconfig names no cluster", "name a context with --context");
     }
-    return new Connection(config, new URL(server), config.getCurrentContext(), signal);
+    const impersonation = impersonationOf(paths, config.getCurrentUser()?.name);
+    return new Connection(config, new URL(server), config.getCurrentContext(), impersonation, signal);
   }
 
   /** @throws Failure if the server cannot be reached; whatever it answers is returned */
@@ -131,6 +133,7 @@ export class Connection {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const headers = {
       ...(options.headers as Readonly<Record<string, string>> | undefined),
+      ...this.impersonation,
       accept: "application/json, text/plain",
       "user-agent": "hopgate",
       ...(body !== undefined && {
@@ -176,7 +179,7 @@ function retryAfterMs({ method }: ApiRequest, { status, retryAfterSec = 1 }: Api
 }
 
 /** As kubectl finds it. @throws UsageError if there is none, or one cannot be used */
-function loadConfig(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): KubeConfig {
+function loadConfig(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): Loaded {
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   if (kubeconfig !== undefined) return loadFiles([kubeconfig]);
   if (listed.length > 0) {
@@ -189,7 +192,8 @@ function loadConfig(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): Kub
     );
   }
   // Else the library would take a server at localhost.
-  if (!existsSync(join(homedir(), ".kube", "config")) && !existsSync(SERVICE_ACCOUNT_TOKEN)) {
+  const path = join(homedir(), ".kube", "config");
+  if (!existsSync(path) && !existsSync(SERVICE_ACCOUNT_TOKEN)) {
     throw new UsageError("there is no kubeconfig", "name one with --kubeconfig, or set KUBECONFIG");
   }
   const config = new KubeConfig();
@@ -198,13 +202,18 @@ function loadConfig(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): Kub
   } catch (cause) {
     throw new UsageError(`the kubeconfig cannot be used: ${errorCode(cause)}`, "name one with --kubeconfig");
   }
-  return config;
+  return { config, paths: existsSync(path) ? [path] : [] };
+}
+
+interface Loaded {
+  readonly config: KubeConfig;
+  readonly paths: readonly string[];
 }
 
 const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /** What several say, the first word about anything. @throws UsageError that names the one which cannot be used */
-function loadFiles(paths: readonly string[]): KubeConfig {
+function loadFiles(paths: readonly string[]): Loaded {
   const all = new KubeConfig();
   for (const path of paths) {
     const one = new KubeConfig();
@@ -220,7 +229,40 @@ function loadFiles(paths: readonly string[]): KubeConfig {
     all.contexts = [...all.contexts, ...one.contexts.filter(isNew(all.contexts))];
     all.currentContext ||= one.currentContext;
   }
-  return all;
+  return { config: all, paths };
+}
+
+/**
+ * As whom a user of a kubeconfig acts, beside the name, which the library sees to: it leaves out groups, uid and extra
+ * (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation).
+ */
+function impersonationOf(
+  paths: readonly string[],
+  userName: string | undefined,
+): Readonly<Record<string, string | readonly string[]>> {
+  const users = paths.flatMap((path) => loadYaml<RawKubeconfig | null>(readFileSync(path, "utf8"))?.users ?? []);
+  const raw = users.find(({ name }) => name === userName)?.user;
+  if (raw?.as === undefined) return {};
+  const { "as-uid": uid, "as-groups": groups, "as-user-extra": extra = {} } = raw;
+  return {
+    ...(uid !== undefined && { "impersonate-uid": uid }),
+    ...(groups !== undefined && { "impersonate-group": groups }),
+    ...Object.fromEntries(
+      Object.entries(extra).map(([key, values]) => [`impersonate-extra-${encodeURIComponent(key)}`, values]),
+    ),
+  };
+}
+
+interface RawKubeconfig {
+  readonly users?: readonly {
+    readonly name?: string;
+    readonly user?: {
+      readonly as?: string;
+      readonly "as-uid"?: string;
+      readonly "as-groups"?: readonly string[];
+      readonly "as-user-extra"?: Readonly<Record<string, readonly string[]>>;
+    };
+  }[];
 }
 
 /** Why there is no answer, and whether that is because it took too long. */

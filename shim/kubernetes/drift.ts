@@ -16,6 +16,8 @@ export async function driftOf(resources: readonly Resource[], objects: Objects):
       return { resource, live, applied: await objects.apply(resource, { dryRun: true }) };
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) return { resource, live, applied: resource };
+      // Its kind is gone, or its namespace.
+      if (error instanceof ApiError && error.status === 404) return { resource, live: undefined, applied: resource };
       throw error;
     }
   });

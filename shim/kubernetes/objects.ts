@@ -1,5 +1,5 @@
 import { Failure } from "../errors.js";
-import { apiPath } from "../render/istio/api-path.js";
+import { apiPath, groupOf, pluralOf } from "../render/istio/api-path.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { ApiRequest, ApiResponse, Connection } from "./connection.js";
 
@@ -40,19 +40,56 @@ export class Objects {
   /** @throws ApiError if it is not allowed; undefined if there is none, or the cluster does not know its kind */
   async get(resource: Resource): Promise<LiveResource | undefined> {
     const response = await this.connection.send({ method: "GET", path: apiPath(resource) });
+    if (response.status !== 404) return this.expect(response, "read", resource);
+    const served = isAboutKind(response) ? await this.inServedVersion(resource) : undefined;
+    return served === undefined ? undefined : this.get(served);
+  }
+
+  /** Whether the cluster knows the kind in this version. */
+  async isServed({ apiVersion, kind }: Resource): Promise<boolean> {
+    const list = await this.find<{ readonly resources: readonly { readonly kind: string }[] }>(`/apis/${apiVersion}`);
+    return list?.resources.some((one) => one.kind === kind) === true;
+  }
+
+  /** The same in another version of its group that the cluster still has: an upgrade may have dropped the one it was made in. */
+  private async inServedVersion(resource: Resource): Promise<Resource | undefined> {
+    const group = groupOf(resource);
+    if (group === "") return undefined;
+    const found = await this.find<{ readonly versions: readonly { readonly groupVersion: string }[] }>(
+      `/apis/${group}`,
+    );
+    for (const { groupVersion } of found?.versions ?? []) {
+      const other = { ...resource, apiVersion: groupVersion };
+      if (groupVersion !== resource.apiVersion && (await this.isServed(other))) return other;
+    }
+    return undefined;
+  }
+
+  private async find<T>(path: string): Promise<T | undefined> {
+    const response = await this.connection.send({ method: "GET", path });
     if (response.status === 404) return undefined;
-    return this.expect(response, "read", resource);
+    if (response.status === 200) return jsonOf(response, `read ${path}`) as T;
+    throw errorOf(response, `read ${path}`);
   }
 
   /**
-   * Server-side apply as our field manager, never by force.
+   * Server-side apply as our field manager. By force only to see what would come of it (`differs`).
    * @throws ApiError with the reason: another manager's field (409), what the webhook of Istio says, a missing right
    */
   async apply(resource: Resource, { dryRun = false } = {}): Promise<LiveResource> {
+    return this.applyWith(resource, dryRun ? { dryRun: "All" } : {});
+  }
+
+  /** What a dry run by force would make of it, whoever owns its fields. */
+  differs(resource: Resource): Promise<LiveResource> {
+    return this.applyWith(resource, { dryRun: "All", force: "true" });
+  }
+
+  private async applyWith(resource: Resource, options: Readonly<Record<string, string>>): Promise<LiveResource> {
     const response = await this.connection.send({
       method: "PATCH",
       path: apiPath(resource),
-      query: { fieldManager: this.fieldManager, fieldValidation: "Strict", ...(dryRun && { dryRun: "All" }) },
+      query: { fieldManager: this.fieldManager, fieldValidation: "Strict", ...options },
       contentType: "application/apply-patch+yaml",
       body: JSON.stringify(resource),
     });
@@ -66,9 +103,12 @@ export class Objects {
       path: apiPath(resource),
       query: { propagationPolicy: "Background", ...(dryRun && { dryRun: "All" }) },
     });
-    if (response.status === 404) return false;
-    this.expect(response, "remove", resource);
-    return true;
+    if (response.status !== 404) {
+      this.expect(response, "remove", resource);
+      return true;
+    }
+    const served = isAboutKind(response) ? await this.inServedVersion(resource) : undefined;
+    return served !== undefined && (await this.delete(served, { dryRun }));
   }
 
   /** Gives up our fields of a resource that is another's. Whether it is there and had any. */
@@ -79,7 +119,7 @@ export class Objects {
     const bare: Resource = { apiVersion, kind, metadata: { name, namespace } };
     const live = await this.get(bare);
     if (live === undefined) return false;
-    const released = await this.apply(bare, options);
+    const released = await this.apply({ ...bare, apiVersion: live.apiVersion }, options);
     return released.metadata["resourceVersion"] !== live.metadata["resourceVersion"];
   }
 
@@ -96,13 +136,22 @@ export class Objects {
   async request<T>(request: ApiRequest, what: string): Promise<T> {
     const response = await this.connection.send(request);
     if (response.status >= 200 && response.status < 300) return jsonOf(response, what) as T;
-    throw errorOf(response, what, this.fieldManager);
+    throw errorOf(response, what);
   }
 
   private expect(response: ApiResponse, verb: string, resource: Resource): LiveResource {
     const what = `${verb} ${titleOf(resource)}`;
     if (response.status >= 200 && response.status < 300) return jsonOf(response, what) as LiveResource;
-    throw errorOf(response, what, this.fieldManager);
+    throw errorOf(response, what, resource);
+  }
+}
+
+/** Of a resource that is not there, the API server says its name; of a path that it does not know, nothing. */
+function isAboutKind({ body }: ApiResponse): boolean {
+  try {
+    return (JSON.parse(body) as Status).details?.name === undefined;
+  } catch {
+    return true;
   }
 }
 
@@ -126,10 +175,10 @@ export async function each<T, R>(items: readonly T[], work: (item: T) => Promise
 interface Status {
   readonly message?: string;
   readonly reason?: string;
-  readonly details?: { readonly causes?: readonly ApiCause[] };
+  readonly details?: { readonly name?: string; readonly causes?: readonly ApiCause[] };
 }
 
-function errorOf({ status, body }: ApiResponse, what: string, fieldManager: string): ApiError {
+function errorOf({ status, body }: ApiResponse, what: string, resource?: Resource): ApiError {
   let parsed: Status = {};
   try {
     parsed = JSON.parse(body) as Status;
@@ -140,17 +189,19 @@ function errorOf({ status, body }: ApiResponse, what: string, fieldManager: stri
   const causes = parsed.details?.causes ?? [];
   if (status === 409 && causes.some(({ reason }) => reason === "FieldManagerConflict")) {
     const owned = causes.map(({ field = "", message: by = "" }) => `${field} (${by})`).join(", ");
-    const fix = conflictFix(causes, fieldManager);
+    const fix = conflictFix(causes, resource);
     return new ApiError(`Cannot ${what}: another manager owns ${owned}.`, status, causes, fix);
   }
   const fix =
-    status === 401 || status === 403
-      ? "hopgate render --rbac prints the role that is needed."
-      : status === 404 && what.startsWith("apply")
-        ? missingFix(message)
-        : message.includes("must be unique for each listener")
-          ? "Another listener of that Gateway has the port: write port: for the hop, with one that is free."
-          : undefined;
+    status === 401
+      ? "Log in again: the API server does not take these credentials (kubectl auth whoami)."
+      : status === 403
+        ? "hopgate render --rbac prints the role that is needed; for what an earlier file had, of that file."
+        : status === 404 && what.startsWith("apply")
+          ? missingFix(message)
+          : message.includes("must be unique for each listener")
+            ? "Another listener of that Gateway has the port: write port: for the hop, with one that is free."
+            : undefined;
   return new ApiError(
     `Cannot ${what}: ${message.trim()}${message.trim().endsWith(".") ? "" : "."}`,
     status,
@@ -170,12 +221,43 @@ function jsonOf({ status, body }: ApiResponse, what: string): unknown {
 
 /** The API server says so of one who wrote a field, and did not apply it. */
 const WRITTEN = " using ";
+/** Longer ones are not for a line of a shell. */
+const MAX_PATCH = 600;
 
-function conflictFix(causes: readonly ApiCause[], fieldManager: string): string {
+function conflictFix(causes: readonly ApiCause[], resource: Resource | undefined): string {
   const isWritten = causes.some(({ message = "" }) => message.includes(WRITTEN));
-  return isWritten
-    ? `Somebody changed what hopgate made (as with kubectl edit or patch), and that cannot be given up. To take it back: kubectl delete the resource and run this again, or hopgate render | kubectl apply --server-side --force-conflicts --field-manager=${fieldManager} -f - .`
-    : "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
+  if (!isWritten)
+    return "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
+  const told = "Somebody changed what hopgate made (as with kubectl edit or patch). Write back what hopgate has there";
+  const command = resource === undefined ? undefined : patchBack(resource, causes);
+  return command === undefined
+    ? `${told} (hopgate render shows it), and run this again.`
+    : `${told}, and run this again: ${command}`;
+}
+
+/** The command that writes what the resource has in these fields; undefined: it is not for one line. */
+function patchBack(resource: Resource, causes: readonly ApiCause[]): string | undefined {
+  const patch: Record<string, unknown> = {};
+  for (const { field = "" } of causes) {
+    // A list has one value: `.spec.http[0].route` is `.spec.http`.
+    const names = (/^[^[]*/.exec(field)?.[0] ?? "").split(".").filter((name) => name !== "");
+    let [from, into]: [unknown, Record<string, unknown>] = [resource, patch];
+    for (const [depth, name] of names.entries()) {
+      from = (from as Readonly<Record<string, unknown>> | undefined)?.[name];
+      if (depth === names.length - 1) into[name] = from;
+      else into = (into[name] ??= {}) as Record<string, unknown>;
+    }
+    if (from === undefined) return undefined;
+  }
+  const text = JSON.stringify(patch).replaceAll("'", "'\\''");
+  if (text.length > MAX_PATCH) return undefined;
+  const { name, namespace } = resource.metadata;
+  return `kubectl patch ${pluralOf(resource)}${groupSuffix(resource)} ${name} --namespace ${namespace} --type merge --patch '${text}'`;
+}
+
+/** Two APIs have a Gateway. */
+function groupSuffix(resource: Resource): string {
+  return resource.kind === "Gateway" ? `.${groupOf(resource)}` : "";
 }
 
 function missingFix(message: string): string {

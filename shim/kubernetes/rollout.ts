@@ -1,6 +1,8 @@
+import { randomBytes } from "node:crypto";
+
 import type { Mesh } from "../config/model.js";
 import { Failure, Interrupted, UsageError } from "../errors.js";
-import { type Change, isChange, othersFields } from "../plan/comparison.js";
+import { type Change, isChange } from "../plan/comparison.js";
 import { adoptedBy, currentHops, inventory } from "../plan/inventory.js";
 import {
   currentRevision,
@@ -11,10 +13,11 @@ import {
   type Revision,
 } from "../plan/revision.js";
 import { transition } from "../plan/transition.js";
-import { meshNameOf } from "../render/istio/labels.js";
-import { pluralOf } from "../render/istio/api-path.js";
+import { expectedOf, marked } from "../plan/mark.js";
+import { othersFields, textOf } from "../plan/others-fields.js";
+import { fieldManagerOf, meshNameOf } from "../render/istio/labels.js";
 import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
-import { each, type Objects } from "./objects.js";
+import { ApiError, each, type Objects } from "./objects.js";
 import type { Proxies, ProxyStatus } from "./proxies.js";
 import { type Revisions, somebodyElse } from "./revisions.js";
 import { type Removed, Stages } from "./stages.js";
@@ -58,9 +61,47 @@ export class Rollout {
 
   /**
    * What applying the target would do, asked of the API server and the webhooks behind it. Changes nothing.
-   * @throws ApiError if any of it would be refused, Failure if a plugin has fields of somebody else
+   * @throws ApiError if any of it would be refused
    */
   async changes(resources: readonly Resource[]): Promise<readonly Change[]> {
+    const wanted = await this.asNext(resources);
+    return this.changesBy(wanted, (resource) => this.objects.apply(resource, { dryRun: true }));
+  }
+
+  /** The same, where others own fields that would be changed as well; and who they are. Changes nothing. */
+  async differences(
+    resources: readonly Resource[],
+  ): Promise<{ readonly changes: readonly Change[]; readonly conflicts: readonly ApiError[] }> {
+    const conflicts: ApiError[] = [];
+    const changes = await this.changesBy(await this.asNext(resources), async (resource) => {
+      try {
+        return await this.objects.apply(resource, { dryRun: true });
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.status !== 409) throw error;
+        conflicts.push(error);
+        return this.objects.differs(resource);
+      }
+    });
+    return { changes, conflicts };
+  }
+
+  private async asNext(resources: readonly Resource[]): Promise<readonly Resource[]> {
+    return marked(resources, await this.inPlace(await this.revisions.list()), "next");
+  }
+
+  /** What is deployed, and nothing begun since; of the plugins, those that are still there. */
+  private async inPlace(known: readonly Revision[]): Promise<readonly Resource[]> {
+    const current = currentRevision(known);
+    if (current === undefined || newestFirst(known)[0] !== current) return [];
+    const plugins = current.resources.filter((resource) => stageOf(resource) === "plugin");
+    const live = await each(plugins, (plugin) => this.objects.get(plugin));
+    return plugins.filter((_, index) => live[index] !== undefined);
+  }
+
+  private async changesBy(
+    resources: readonly Resource[],
+    apply: (resource: Resource) => Promise<Resource>,
+  ): Promise<readonly Change[]> {
     return each(resources, async (resource) => {
       const live = await this.objects.get(resource);
       const owner = live === undefined ? undefined : meshNameOf(live);
@@ -70,9 +111,7 @@ export class Rollout {
           "give one of the two meshes another name, or uninstall the other first",
         );
       }
-      const change = { resource, live, applied: await this.objects.apply(resource, { dryRun: true }) };
-      if (stageOf(resource) === "plugin") refuseOthersFields(change);
-      return change;
+      return { resource, live, applied: await apply(resource) };
     });
   }
 
@@ -86,24 +125,28 @@ export class Rollout {
   }
 
   private async bring(target: Target, leaves: (what: string) => void): Promise<RolloutResult> {
-    const changes = await this.changes(target.resources);
     const known = await this.known();
+    const resources = marked(await this.thatAreServed(target.resources), await this.inPlace(known), newMark());
+    const hops = expectedOf(target.hops, resources);
+    const changes = await this.changesBy(resources, (resource) => this.objects.apply(resource, { dryRun: true }));
     const current = currentRevision(known);
     const before = inventory(known);
-    const plan = transition(before, target.resources);
+    const plan = transition(before, resources);
     const adopted = adoptedBy(known, before, changes);
     await this.stages.mayRemove(plan, new Set(adopted));
     const isChanged = changes.some(isChange) || plan.last.length > 0 || plan.removedPlugins.length > 0;
     if (!isChanged && current !== undefined && newestFirst(known)[0] === current) {
-      return { revision: current.number, isChanged, proxies: await this.waiting.untilLoaded(target.hops) };
+      return { revision: current.number, isChanged, proxies: await this.waiting.untilLoaded(hops) };
     }
-    if (this.options.timeoutMs > 0) await this.waiting.untilAnswering(target.hops);
+    if (this.options.timeoutMs > 0) await this.waiting.untilAnswering(hops);
     const revision: Revision = {
       format: 1,
       state: "pending",
       number: nextNumber(known),
       mesh: this.mesh.name,
       ...target,
+      hops,
+      resources,
       adopted,
       startedAt: new Date().toISOString(),
     };
@@ -115,6 +158,7 @@ export class Rollout {
       const mayGoOn = (): Promise<void> => this.isNewest(revision);
       const proxies = await this.stages.carryOut(plan, revision, changes, currentHops(known), mayGoOn);
       await this.isNewest(revision);
+      await this.refuseNewFields(changes);
       await endBeats();
       await this.end(revision, "deployed");
       return { revision: revision.number, isChanged, proxies };
@@ -125,6 +169,20 @@ export class Rollout {
     } finally {
       await endBeats();
     }
+  }
+
+  /** Without GCPBackends where the cluster has none any more: they stand beside the rest, and nothing goes by them. */
+  private async thatAreServed(resources: readonly Resource[]): Promise<readonly Resource[]> {
+    const served = await each(
+      resources,
+      async (one) => one.kind !== "GCPBackend" || (await this.objects.isServed(one)),
+    );
+    const left = resources.filter((_, index) => served[index] !== true);
+    if (left.length > 0)
+      this.options.notify(
+        `left out, since the cluster does not have the kind any more: ${left.map(titleOf).join(", ")}`,
+      );
+    return resources.filter((_, index) => served[index] === true);
   }
 
   /** What there is and bringing in `resources` and nothing else would remove. */
@@ -177,6 +235,21 @@ export class Rollout {
     return known;
   }
 
+  /** @throws Failure if a plugin has got a field from somebody else since: where and how the filter runs is then theirs */
+  private async refuseNewFields(changes: readonly Change[]): Promise<void> {
+    const plugins = changes.filter(({ resource }) => stageOf(resource) === "plugin");
+    await each(plugins, async ({ resource, live }) => {
+      const now = await this.objects.get(resource);
+      const own = fieldManagerOf(this.mesh);
+      const before = new Set(live === undefined ? [] : othersFields(live, resource, own).map(textOf));
+      const added = now === undefined ? [] : othersFields(now, resource, own).filter((one) => !before.has(textOf(one)));
+      if (added.length === 0) return;
+      throw new Failure(`${titleOf(resource)} has got meanwhile: ${added.map(textOf).join(", ")}.`, {
+        fix: "hopgate doctor says how to take it away.",
+      });
+    });
+  }
+
   /** @throws Failure if another deployment has begun since: what it needs must not be removed */
   private async isNewest({ number }: Revision): Promise<void> {
     const known = await this.revisions.list();
@@ -225,7 +298,7 @@ export class Rollout {
           { cause: error, fix: "Mend what it failed on, and run hopgate deploy again; or hopgate uninstall." },
         );
       }
-      const plan = transition(inventory(known), current?.resources ?? []);
+      const plan = transition(inventory(known), await this.thatAreServed(current?.resources ?? []));
       const { adopted } = failed;
       if (current === undefined) await this.stages.removeAll(plan, new Set(adopted), failed.hops);
       else
@@ -245,25 +318,15 @@ export class Rollout {
   }
 }
 
-/** Every field of a plugin says where and how the filter runs: what somebody added makes another plugin of it. */
-function refuseOthersFields(change: Change): void {
-  const fields = othersFields(change);
-  const [first = ""] = fields;
-  if (fields.length === 0) return;
-  const { resource } = change;
-  const patch = JSON.stringify({ spec: Object.fromEntries(fields.map((name) => [name, null])) });
-  const { name, namespace } = resource.metadata;
-  throw new Failure(
-    `${titleOf(resource)} has what is not hopgate's: ${fields.map((field) => `spec.${field}`).join(", ")}.`,
-    {
-      fix: `Take ${fields.length === 1 ? `spec.${first}` : "them"} away: kubectl patch ${pluralOf(resource)} ${name} --namespace ${namespace} --type merge --patch '${patch}'`,
-    },
-  );
+/** No earlier deployment's, also where those are forgotten. */
+function newMark(): string {
+  return randomBytes(4).toString("hex");
 }
 
 /** What failed without being undone, which has to be said. */
 function leftHalfDone(revision: Revision, error: unknown): unknown {
   if (!(error instanceof Failure)) return error;
   const { message, fix } = error;
-  return new Failure(`${message}\n${halfDone(revision)}`, { cause: error, ...(fix !== undefined && { fix }) });
+  const next = `Revision ${String(revision.number)} was not waited for: hopgate deploy, which waits, or hopgate rollback goes on from there.`;
+  return new Failure(`${message}\n${next}`, { cause: error, ...(fix !== undefined && { fix }) });
 }

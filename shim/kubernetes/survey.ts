@@ -24,6 +24,8 @@ export interface Plan {
   readonly rendered: MeshResources;
   /** What proxies would report; empty: the module could not be asked. */
   readonly hops: readonly ExpectedHop[];
+  /** Why GCPBackends are left out of what is rendered, though the cluster has them. */
+  readonly unfit?: ClusterSeen["unfit"];
 }
 
 const RULE = "DestinationRule";
@@ -51,7 +53,7 @@ export class Survey {
   /** What can be known before anything is deployed; with `deployed`, what came of that too. */
   async read(what: "before" | "deployed"): Promise<ClusterSeen> {
     const { mesh, objects, revisions } = this.cluster;
-    const { api, rendered } = this.plan;
+    const { api, rendered, unfit } = this.plan;
     const resources = inOrder(rendered);
     const namespaces = [...new Set([...mesh.hops.values()].map(({ namespace }) => namespace))];
     const [known, plugins, pods] = await Promise.all([
@@ -75,7 +77,7 @@ export class Survey {
       this.after(deployed, pods),
     ]);
     return {
-      ...{ mesh, api, resources, deployed, pods, live, serviceEntries, neighbours, services, secrets },
+      ...{ mesh, api, unfit, resources, deployed, pods, live, serviceEntries, neighbours, services, secrets },
       ...{ ...discovered, ...after },
       nowMs: Date.now(),
       missingRights: rights,

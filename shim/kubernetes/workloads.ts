@@ -37,6 +37,7 @@ export async function readNamespace(objects: Objects, namespace: string): Promis
   const path = `/api/v1/namespaces/${namespace}`;
   interface Labelled {
     readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+    readonly spec?: { readonly type?: string };
   }
   const [{ metadata }, { items }] = await Promise.all([
     objects.request<Labelled>({ method: "GET", path }, `read the Namespace ${namespace}`),
@@ -47,7 +48,11 @@ export async function readNamespace(objects: Objects, namespace: string): Promis
   ]);
   return {
     labels: metadata.labels ?? {},
-    services: items.map(({ metadata: { name, labels = {} } }) => ({ name, labels })),
+    services: items.map(({ metadata: { name, labels = {} }, spec }) => ({
+      name,
+      labels,
+      isExternal: spec?.type === "ExternalName",
+    })),
   };
 }
 
@@ -97,7 +102,7 @@ export async function readAll(
   try {
     const { items } = await objects.request<{ readonly items: readonly Omit<Resource, "kind" | "apiVersion">[] }>(
       { method: "GET", path: `/apis/${apiVersion}${where}/${pluralOf({ kind })}` },
-      `list the ${kind}s of ${namespace ?? "all namespaces"}`,
+      `list the ${pluralOf({ kind })} of ${namespace ?? "all namespaces"}`,
     );
     // The items of a list do not say what they are.
     return items.map((item) => ({ ...item, apiVersion, kind }) as Resource);

@@ -1,5 +1,5 @@
 import type { PluginBackend, PluginConfig, PluginRoute } from "../render/plugin-config.js";
-import { pluginConfigOf } from "../render/istio/plugin.js";
+import { pluginConfigOf, withPluginConfig } from "../render/istio/plugin.js";
 import type { Resource } from "../render/istio/resource.js";
 
 /**
@@ -57,16 +57,4 @@ function guarded(route: PluginRoute, next: PluginConfig, comesHere: ReadonlySet<
   const { open = later?.open, ...rest } = route;
   if (validate !== undefined) return { ...rest, validate };
   return open === undefined ? rest : { ...rest, open };
-}
-
-interface PluginSpec {
-  readonly pluginConfig?: PluginConfig;
-  readonly wasm?: PluginSpec;
-}
-
-function withPluginConfig(resource: Resource, pluginConfig: PluginConfig): Resource {
-  const spec = resource["spec"] as PluginSpec;
-  const changed =
-    spec.wasm === undefined ? { ...spec, pluginConfig } : { ...spec, wasm: { ...spec.wasm, pluginConfig } };
-  return { ...resource, spec: changed } as unknown as Resource;
 }

@@ -16,13 +16,6 @@ export function isChange({ live, applied }: Change): boolean {
   return live === undefined || !isDeepStrictEqual(withoutBookkeeping(live), withoutBookkeeping(applied));
 }
 
-/** Fields of `spec` that would be there, and that the resource does not have: another manager's. */
-export function othersFields({ resource, applied }: Change): readonly string[] {
-  const own = (resource["spec"] ?? {}) as Readonly<Record<string, unknown>>;
-  const all = (applied["spec"] ?? {}) as Readonly<Record<string, unknown>>;
-  return Object.keys(all).filter((name) => !isDeepStrictEqual(all[name], own[name]));
-}
-
 /** What the API server writes itself. */
 const BOOKKEEPING: ReadonlySet<string> = new Set([
   "creationTimestamp",

@@ -9,10 +9,13 @@ export interface Sample {
 }
 
 const LINE = /^(?:envoy_)?(?<name>\w+)(?:\{(?<labels>.*)\})? (?<value>\S+)$/;
-const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+const LABEL = /\b(\w+)="((?:[^"\\]|\\.)*)"/g;
+/** A line of metrics that are read here has some hundred characters. Whoever may run a Pod with the labels may write longer ones. */
+const MAX_LINE = 2048;
 
 export function samplesIn(text: string): readonly Sample[] {
   return text.split("\n").flatMap((line) => {
+    if (line.length > MAX_LINE) return [];
     const { name, labels = "", value } = LINE.exec(line)?.groups ?? {};
     if (name === undefined) return [];
     const pairs = [...labels.matchAll(LABEL)].map(([, key = "", text = ""]) => [key, text] as const);

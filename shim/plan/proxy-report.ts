@@ -89,9 +89,12 @@ function filterOf({ labels, value }: Sample, samples: readonly Sample[]): Runnin
 
 function errorsIn({ name, labels, value }: Sample): readonly ProxyError[] {
   const [what, atSec, { hop = "", result = "" }] = [ERROR_TIMES[name], timeOf(value), labels];
-  if (what === undefined || atSec === undefined || !/^[a-z0-9_]{1,40}$/.test(result)) return [];
+  if (what === undefined || atSec === undefined || !CODE.test(result)) return [];
   return [{ hop, what, code: result, atSec }];
 }
+
+/** As the filter writes results. Whoever may run a Pod with the labels may say there what they like. */
+const CODE = /^[a-z0-9_]{1,40}$/;
 
 /** A time that can be one, as seconds since 1970. */
 function timeOf(value: number | undefined): number | undefined {
@@ -109,8 +112,8 @@ function digits(text: string): string {
 function resultsOf(samples: readonly Sample[], metric: string): Readonly<Record<string, number>> {
   const results: Record<string, number> = {};
   for (const { name, labels, value } of samples) {
-    const { result } = labels;
-    if (name === metric && result !== undefined) results[result] = (results[result] ?? 0) + value;
+    const { result = "" } = labels;
+    if (name === metric && CODE.test(result)) results[result] = (results[result] ?? 0) + value;
   }
   return results;
 }

@@ -78,6 +78,12 @@ export function leastNeeded(revisions: readonly Revision[]): Revision | undefine
   return attempts?.at(-1) ?? others?.at(-1) ?? leftovers?.at(-1);
 }
 
+/** Why a revision failed, in one line: the first one only says what comes behind it. */
+export function reasonLine({ reason = "" }: Revision): string {
+  const [first = "", second = ""] = reason.split("\n");
+  return first.endsWith(":") && second !== "" ? `${first} ${second.trim()}` : first;
+}
+
 export function newestFirst(revisions: readonly Revision[]): readonly Revision[] {
   return [...revisions].sort((a, b) => b.number - a.number);
 }

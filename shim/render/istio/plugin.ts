@@ -57,6 +57,14 @@ export function pluginConfigOf({ spec }: Resource): PluginConfig {
   return (wasm?.pluginConfig ?? pluginConfig) as PluginConfig;
 }
 
+/** The same plugin, with another word to the filter. */
+export function withPluginConfig(resource: Resource, pluginConfig: PluginConfig): Resource {
+  const spec = resource["spec"] as PluginSpec;
+  const changed =
+    spec.wasm === undefined ? { ...spec, pluginConfig } : { ...spec, wasm: { ...spec.wasm, pluginConfig } };
+  return { ...resource, spec: changed } as unknown as Resource;
+}
+
 /** A selector does nothing on waypoints and on gateways of the Gateway API. */
 function proxiesOf(hop: Hop): JsonObject {
   if (hop.gateway !== undefined) return { targetRefs: [gatewayRef(hop.gateway)] };

@@ -1,4 +1,4 @@
-import type { KubernetesBackend, Mesh } from "../../config/model.js";
+import type { Hop, KubernetesBackend, Mesh } from "../../config/model.js";
 import type { JsonObject } from "../envoy/json.js";
 import { groupOf, pluralOf } from "./api-path.js";
 import { neighbourhood, refusingWaypoints } from "./backends.js";
@@ -25,7 +25,10 @@ export function roles(mesh: Mesh, resources: MeshResources): readonly Resource[]
   const neighbourhoods = new Set(refusingWaypoints(mesh).flatMap((hop) => neighbourhood(mesh, hop)));
   return [...namespaces].sort().flatMap((namespace) => {
     const rules = [
-      ...resourceRules(all.filter(({ metadata }) => metadata.namespace === namespace)),
+      ...resourceRules([
+        ...all.filter(({ metadata }) => metadata.namespace === namespace),
+        ...[...mesh.hops.values()].filter((hop) => hop.namespace === namespace).flatMap(kindsOf),
+      ]),
       ...(hopNamespaces.has(namespace) ? PROXY_RULES : []),
       // Whether the cluster has them is not asked: who gives rights may have no cluster at hand.
       ...(neighbourhoods.has(namespace) ? NEIGHBOUR_RULES : []),
@@ -97,6 +100,20 @@ function resourceRules(resources: readonly Resource[]): readonly JsonObject[] {
       verbs: ALL_VERBS,
     })),
   ];
+}
+
+/** What hopgate makes for such a hop, by this file or another: the next one has to remove what this one has. */
+function kindsOf({ kind, gateway, namespace }: Hop): readonly Resource[] {
+  const kinds: readonly (readonly [apiVersion: string, kind: string])[] = [
+    ["networking.istio.io/v1", "ServiceEntry"],
+    ["networking.istio.io/v1", "DestinationRule"],
+    ["networking.istio.io/v1alpha3", "EnvoyFilter"],
+    ...(kind === "waypoint" ? [["security.istio.io/v1", "AuthorizationPolicy"] as const] : []),
+    ...(gateway === undefined
+      ? [["networking.istio.io/v1", "VirtualService"] as const]
+      : [["gateway.networking.k8s.io/v1", "HTTPRoute"] as const]),
+  ];
+  return kinds.map(([apiVersion, name]) => ({ apiVersion, kind: name, metadata: { name: "", namespace } }));
 }
 
 const ALL_VERBS = ["get", "create", "patch", "delete"];

@@ -66,7 +66,7 @@ describe.concurrent("status", () => {
     const { code, stdout } = await ran(shop, "status");
     expect(stdout).toContain(
       "2 resources are not as deployed: VirtualService istio-ingress/shop-ingress-llm, " +
-        "VirtualService istio-ingress/shop-ingress-reports (hopgate diff shows how, hopgate deploy brings them back)\n",
+        "VirtualService istio-ingress/shop-ingress-reports (hopgate diff shows how; hopgate deploy brings them back, or says whose they are)\n",
     );
     expect(code).toBe(1);
     const [cluster] = JSON.parse((await ran(shop, "status", "-o", "json")).stdout) as [{ not_as_deployed: string[] }];
@@ -80,7 +80,8 @@ describe.concurrent("status", () => {
     await shop.deploy();
     const [proxy] = shop.api.proxies;
     if (proxy?.runs === undefined) throw new Error("no proxy");
-    const { config, module } = proxy.runs;
+    const { module } = proxy.runs;
+    const config = shop.api.configOf(proxy);
     const secondsAgo = (seconds: number): string => String(Math.floor(Date.now() / 1000) - seconds);
     proxy.metrics = [
       `hopgate_config_timestamp_seconds{hop="ingress",config="${config}",module="${module}"} ${secondsAgo(3661)}`,
@@ -89,11 +90,11 @@ describe.concurrent("status", () => {
       `hopgate_request_error_timestamp_seconds{hop="ingress",result="token_unavailable"} ${secondsAgo(90_000)}`,
     ];
     const { stdout } = await ran(shop, "status");
-    expect(stdout).toMatch(/^HOP +RESOURCE +PROXY +STATE +SINCE +REQUESTS +LAST ERROR$/m);
+    expect(stdout).toMatch(/^HOP +RESOURCE +PROXY +STATE +SINCE +REQUESTS +LAST ERROR +WHY NOT$/m);
     expect(stdout).toMatch(
       /^ingress +WasmPlugin istio-ingress\/shop-ingress +istio-ingress\/ingress-0 +loaded +1h1m +ok 7 +token fetch: bad_status, 2m1\ds ago$/m,
     );
-    expect(stdout).toMatch(/^agents +WasmPlugin agents\/shop-agents +agents\/\S+ +loaded +- +-$/m);
+    expect(stdout).toMatch(/^agents +WasmPlugin agents\/shop-agents +agents\/\S+ +loaded +\S+ +-$/m);
     const [cluster] = JSON.parse((await ran(shop, "status", "-o", "json")).stdout) as [{ hops: readonly object[] }];
     expect(cluster.hops).toMatchObject([
       {
@@ -305,7 +306,9 @@ describe.concurrent("history", () => {
     expect(code).toBe(0);
     const [, head = "", newest = "", oldest = ""] = stdout.split("\n");
     expect(head).toMatch(/^REVISION {2}STATE +STARTED +ENDED +HOPS +RESOURCES +IMAGE$/);
-    expect(newest).toMatch(/^2 +failed .* Not every proxy runs what was deployed:$/);
+    expect(newest).toMatch(
+      /^2 +failed .* Not every proxy runs what was deployed: ingress: istio-ingress\/ingress-0 is other: /,
+    );
     expect(oldest).toMatch(/^1 +deployed \(in place\) .* 2 +\d+ +registry\.example\.com/);
     const [cluster] = JSON.parse((await ran(shop, "history", "-o", "json")).stdout) as [{ revisions: object[] }];
     expect(cluster.revisions).toMatchObject([

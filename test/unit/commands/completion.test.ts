@@ -4,12 +4,17 @@ import { describe, expect, it } from "vitest";
 import { hopgate, temporaryFolder } from "./support.js";
 
 /** What a shell prints of the script in `$SCRIPT`, in a folder where that is all there is, and a kubectl that has two contexts. */
-async function asked(shell: string, options: readonly string[], question: string): Promise<readonly string[]> {
+async function asked(
+  shell: string,
+  options: readonly string[],
+  question: string,
+  contexts = ["staging", "prod"],
+): Promise<readonly string[]> {
   const { stdout } = await hopgate("completion", shell);
   const folder = temporaryFolder();
   try {
     const script = folder.write("completion.script", stdout);
-    chmodSync(folder.write("kubectl", "#!/bin/sh\nprintf '%s\\n' staging prod\n"), 0o755);
+    chmodSync(folder.write("kubectl", `#!/bin/sh\nprintf '%s\\n' ${list(contexts)}\n`), 0o755);
     const env = {
       ...process.env,
       SCRIPT: script,
@@ -25,23 +30,26 @@ async function asked(shell: string, options: readonly string[], question: string
 
 /** What a shell itself offers behind the words, of which the last is being typed. */
 const SHELLS = {
-  bash: (words: readonly string[]) =>
+  bash: (words: readonly string[], contexts?: string[]) =>
     asked(
       "bash",
       ["--norc"],
       `source "$SCRIPT"; COMP_WORDS=(hopgate ${list(words)}); COMP_CWORD=${String(words.length)}; _hopgate; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      contexts,
     ),
-  zsh: async (words: readonly string[]) => {
+  zsh: async (words: readonly string[], contexts?: string[]) => {
     // Which of them begin as what is typed, zsh sees to itself.
     const all = await asked(
       "zsh",
       ["-f"],
       `compdef() {}; compadd() { shift; print -rl -- "$@" }; _files() { print -rl -- * }; source "$SCRIPT"; words=(hopgate ${list(words)}); CURRENT=${String(words.length + 1)}; _hopgate`,
+      contexts,
     );
     return all.filter((word) => word.startsWith(words.at(-1) ?? ""));
   },
-  fish: async (words: readonly string[]) => {
-    const lines = await asked("fish", ["--no-config"], `source "$SCRIPT"; complete -C "hopgate ${words.join(" ")}"`);
+  fish: async (words: readonly string[], contexts?: string[]) => {
+    const question = `source "$SCRIPT"; complete -C "hopgate ${words.join(" ")}"`;
+    const lines = await asked("fish", ["--no-config"], question, contexts);
     return lines.map((line) => line.split("\t", 1)[0] ?? "");
   },
 } as const;
@@ -82,6 +90,14 @@ describe.each(["bash", "zsh", "fish"] as const)("in %s, completion offers", (she
 
   test("the contexts that kubectl knows", async () => {
     expect(await offered("deploy", "--context", "")).toEqual(["prod", "staging"]);
+  });
+
+  test("contexts whose names are commands as they are, and runs none", async () => {
+    const names = ["$(touch${IFS}ran)", "`touch${IFS}ran`", "a;b"];
+    const words = await SHELLS[shell](["deploy", "--context", ""], names);
+    expect([...words].sort()).toEqual(names.sort());
+    // What would have been made is in the folder, which is what is offered for files.
+    expect(await offered("render", "-c", "ra")).toEqual([]);
   });
 
   test("files where an option takes any value", async () => {

@@ -9,6 +9,7 @@ import { describeChecks, healthy, liveWith, resultOf } from "./support.js";
 const POLICY = "AuthorizationPolicy agents/shop-agents-reports";
 
 const USE_WAYPOINT = "istio.io/use-waypoint";
+const WAYPOINT = "Gateway.gateway.networking.k8s.io agents/waypoint";
 const BACKENDS = `
   named: { kubernetes: { service: named, namespace: agents, port: 80 }, through: agents }`;
 const ROUTES = "[]";
@@ -26,7 +27,11 @@ function withNeighbours(
   services: Readonly<Record<string, Readonly<Record<string, string>>>>,
   labels: Readonly<Record<string, string>> = {},
 ): ClusterSeen {
-  const found = Object.entries(services).map(([name, ofService]) => ({ name, labels: ofService }));
+  const found = Object.entries(services).map(([name, ofService]) => ({
+    name,
+    labels: ofService,
+    isExternal: name === "external",
+  }));
   return { ...healthy(mesh), neighbours: new Map([["agents", { value: { labels, services: found } }]]) };
 }
 
@@ -78,7 +83,44 @@ describe("the checks of callers", () => {
       seen: () => withNeighbours(REJECTING, { billing: {} }, { [USE_WAYPOINT]: "waypoint" }),
       says: "Service agents/billing: it goes through",
     },
+    {
+      code: "HG0603",
+      what: "an ingress gateway of Istio's in such a namespace",
+      seen: () =>
+        withNeighbours(
+          REJECTING,
+          { edge: { "gateway.istio.io/managed": "istio.io-gateway-controller" } },
+          { [USE_WAYPOINT]: "waypoint" },
+        ),
+      says: "Service agents/edge: it goes through",
+    },
+    {
+      code: "HG0603",
+      what: "a host outside of the mesh behind it",
+      seen: () => {
+        const metadata = { name: "ext", namespace: "agents", labels: { [USE_WAYPOINT]: "waypoint" } };
+        const entry = { apiVersion: "networking.istio.io/v1", kind: "ServiceEntry", metadata, spec: { hosts: [] } };
+        return { ...withNeighbours(VALIDATING, {}), serviceEntries: { value: { found: [entry] } } };
+      },
+      says: "ServiceEntry agents/ext: it goes through the waypoint of hop agents",
+    },
+    {
+      code: "HG0604",
+      what: "a waypoint for workloads",
+      seen: () =>
+        liveWith(WAYPOINT, ({ metadata }) => ({
+          metadata: { ...metadata, labels: { "istio.io/waypoint-for": "workload" } },
+        })),
+      says: `${WAYPOINT}: its label istio.io/waypoint-for is "workload"`,
+    },
   ]);
+
+  it("take a waypoint for all traffic", () => {
+    const seen = liveWith(WAYPOINT, ({ metadata }) => ({
+      metadata: { ...metadata, labels: { "istio.io/waypoint-for": "all" } },
+    }));
+    expect(resultOf(CALLER_CHECKS, seen, "HG0604").state).toBe("passed");
+  });
 
   it("take services that the file names, that are ours or Istio's, or that go through no waypoint or another", () => {
     const neighbours = {
@@ -91,6 +133,7 @@ describe("the checks of callers", () => {
         "app.kubernetes.io/instance": "shop",
       },
       waypoint: { "gateway.istio.io/managed": "istio.io-mesh-controller" },
+      external: { [USE_WAYPOINT]: "waypoint" },
     };
     const seen = withNeighbours(VALIDATING, neighbours, { [USE_WAYPOINT]: "waypoint" });
     expect(resultOf(CALLER_CHECKS, seen, "HG0603").findings).toEqual([]);

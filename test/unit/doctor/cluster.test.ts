@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 
 import { CLUSTER_CHECKS } from "../../../shim/doctor/cluster.js";
 import { CONNECTION_CHECKS } from "../../../shim/doctor/connection.js";
-import { sample } from "../render/istio/sample.js";
-import { describeChecks, healthy, known, liveWith, pod, resultOf, seenWith } from "./support.js";
+import { resourcesOf, sample } from "../render/istio/sample.js";
+import { describeChecks, healthy, known, liveWith, pod, resultOf, revision, seenWith } from "./support.js";
 
 describe("the check of the connection", () => {
   describeChecks(CONNECTION_CHECKS, () => ({ context: "prod", failure: undefined }), [
@@ -89,6 +89,21 @@ describe("the checks of the cluster", () => {
           }),
         ),
       says: "backends kb: the cluster does not know the kind GCPBackend",
+    },
+    {
+      code: "HG0309",
+      what: "a GCPBackend that cannot be filled in",
+      seen: () => seenWith({ unfit: { message: "backends.kb.cloudRun.region is needed", fix: "write it" } }),
+      says: "GCPBackend: backends.kb.cloudRun.region is needed",
+    },
+    {
+      code: "HG0310",
+      what: "a filter that came by another resource",
+      seen: () => {
+        const resources = resourcesOf(sample(), "trafficextension");
+        return seenWith({ revisions: known([revision(1, { resources })]) });
+      },
+      says: "WasmPlugin: what is deployed comes by TrafficExtension",
     },
   ]);
 

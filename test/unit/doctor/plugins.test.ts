@@ -1,12 +1,28 @@
 import { describe, expect, it } from "vitest";
 
+import type { ClusterSeen } from "../../../shim/doctor/seen.js";
 import { PLUGIN_CHECKS } from "../../../shim/doctor/plugins.js";
-import { describeChecks, healthy, pluginWith, resultOf, seenWith } from "./support.js";
+import { describeChecks, healthy, liveWith, pluginWith, resultOf, seenWith } from "./support.js";
 
 const CONFIG = { hop: "agents", routes: [], backends: {} };
 const TOKEN = { ...CONFIG, backends: { kb: { token: { audience: "https://kb.example" } } } };
 const GATEWAY = { group: "gateway.networking.k8s.io", kind: "Gateway", name: "waypoint" };
 const RELOAD = { failStrategy: "FAIL_RELOAD" };
+
+/** Somebody beside us wrote these fields of `spec`. */
+function withFields(fields: object, subresource?: string): ClusterSeen {
+  const fieldsV1 = { "f:spec": fields };
+  const theirs = {
+    manager: "kubectl-patch",
+    operation: "Update",
+    fieldsV1,
+    ...(subresource !== undefined && { subresource }),
+  };
+  const ours = { manager: "hopgate-shop", operation: "Apply", fieldsV1: { "f:spec": { "f:url": {} } } };
+  return liveWith("WasmPlugin istio-ingress/shop-ingress", ({ metadata }) => ({
+    metadata: { ...metadata, managedFields: [ours, theirs] },
+  }));
+}
 
 describe("the checks of plugins", () => {
   describeChecks(PLUGIN_CHECKS, () => healthy(), [
@@ -97,7 +113,27 @@ describe("the checks of plugins", () => {
         pluginWith("istio-ingress", { selector: { matchLabels: { istio: "ingressgateway" } }, url: "oci://waf" }),
       says: "WasmPlugin istio-ingress/by-hand: it has neither phase nor priority",
     },
+    {
+      code: "HG0419",
+      what: "a field that somebody added",
+      seen: () => withFields({ "f:selector": { "f:matchLabels": { "f:extra": {} } }, "f:phase": {} }),
+      says: 'WasmPlugin istio-ingress/shop-ingress: it has spec.selector.matchLabels.extra of "kubectl-patch", spec.phase of "kubectl-patch"',
+    },
   ]);
+
+  it("say how to take away what was added, and nothing else", () => {
+    const seen = withFields({ "f:selector": { "f:matchLabels": { "f:extra": {} } }, "f:phase": {} });
+    const [finding] = resultOf(PLUGIN_CHECKS, seen, "HG0419").findings;
+    expect(finding?.fix).toBe(
+      "kubectl patch wasmplugins shop-ingress --namespace istio-ingress --type merge " +
+        `--patch '{"spec":{"selector":{"matchLabels":{"extra":null}},"phase":null}}'`,
+    );
+  });
+
+  it("take what is the file's too, and what somebody says of the status", () => {
+    expect(resultOf(PLUGIN_CHECKS, withFields({ "f:priority": {}, "f:selector": {} }), "HG0419").state).toBe("passed");
+    expect(resultOf(PLUGIN_CHECKS, withFields({ "f:phase": {} }, "status"), "HG0419").state).toBe("passed");
+  });
 
   it("leave other filters alone, wherever else they are", () => {
     const other = { url: "oci://waf", phase: "AUTHN", priority: 5, failStrategy: "FAIL_OPEN" };
@@ -113,7 +149,8 @@ describe("the checks of plugins", () => {
 
   it("take what may not be listed for not known", () => {
     const plugins = new Map([["agents", { unknown: "forbidden" }]]);
+    const live = new Map([["WasmPlugin agents/shop-agents", { unknown: "forbidden" }]]);
     for (const { code } of PLUGIN_CHECKS)
-      expect(resultOf(PLUGIN_CHECKS, seenWith({ plugins }), code).state, code).toBe("unknown");
+      expect(resultOf(PLUGIN_CHECKS, seenWith({ plugins, live }), code).state, code).toBe("unknown");
   });
 });

@@ -9,6 +9,8 @@ import { writeFile } from "node:fs/promises";
 
 import { createCertificateAuthority } from "../../../shim/local/ca.js";
 import { type LocalServer, startHttpServer } from "../../../shim/local/server.js";
+import { fingerprint } from "../../../shim/render/fingerprint.js";
+import { pluginConfigOf } from "../../../shim/render/istio/plugin.js";
 import { apiPath } from "../../../shim/render/istio/api-path.js";
 import type { JsonObject } from "../../../shim/render/envoy/json.js";
 import type { Resource } from "../../../shim/render/istio/resource.js";
@@ -39,6 +41,8 @@ export class FakeApiServer {
   readonly proxies: FakeProxy[] = [];
   /** `METHOD PATH` of what changed something or was to; a dry run is not here. */
   readonly writes: string[] = [];
+  /** Of the last request. */
+  headers: IncomingMessage["headers"] = {};
   /** Called before each request is answered. */
   before: (method: string, path: string, isDryRun: boolean) => void | Promise<void> = () => undefined;
   /** So many requests are put off: it has too much to do. */
@@ -93,6 +97,7 @@ export class FakeApiServer {
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "", "https://127.0.0.1");
+    this.headers = request.headers;
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     await once(request, "end");
@@ -162,6 +167,16 @@ export class FakeApiServer {
     return { status: 200, body: { items } };
   }
 
+  /** The label `config` of a proxy's filter that runs the plugin that is there; a zero where there is none. */
+  configOf({ namespace, hop }: { readonly namespace: string; readonly hop: string }): string {
+    const plugins = [...this.stored].filter(
+      ([path]) => path.includes(`/namespaces/${namespace}/`) && /\/(wasmplugins|trafficextensions)\//.test(path),
+    );
+    const configs = plugins.map(([, stored]) => pluginConfigOf(liveOf(stored)));
+    const own = configs.find((config) => config.hop === hop);
+    return own === undefined ? "0" : fingerprint(JSON.stringify(own));
+  }
+
   private metrics(namespace: string, pod: string): Answer | undefined {
     const proxy = this.proxies.find((one) => one.namespace === namespace && one.pod === pod);
     if (proxy === undefined) return NOT_FOUND;
@@ -172,13 +187,18 @@ export class FakeApiServer {
       `envoy_cluster_upstream_cx_rx_bytes_total{envoy_cluster_name="xds-grpc"} ${String(this.writes.length)}`,
     ];
     if (proxy.runs !== undefined) {
-      const { config, module } = proxy.runs;
-      lines.push(`hopgate_config{hop="${proxy.hop}",config="${config}",module="${module}"} 2`);
+      const { module } = proxy.runs;
+      const config = proxy.runs.config === LIVE ? this.configOf(proxy) : proxy.runs.config;
+      const labels = `hop="${proxy.hop}",config="${config}",module="${module}"`;
+      lines.push(`hopgate_config{${labels}} 2`);
     }
     lines.push(...(proxy.metrics ?? []));
     return { status: 200, body: `${lines.join("\n")}\n` };
   }
 }
+
+/** `runs.config` of a proxy that runs what is there. */
+export const LIVE = "live";
 
 interface Answer {
   readonly status: number;

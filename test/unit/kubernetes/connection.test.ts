@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from "node:fs";
+
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { Connection } from "../../../shim/kubernetes/connection.js";
@@ -25,6 +27,30 @@ it("an API server that has too much to do is asked again, some times", async () 
     shop.api.busy = 100;
     await expect(shop.cluster().revisions.list()).rejects.toThrow("HTTP 429");
     expect(shop.api.busy).toBeGreaterThan(0);
+  } finally {
+    await shop.close();
+  }
+});
+
+it("acts as the user and the groups that the kubeconfig says, as kubectl does", async () => {
+  const shop = await FakeShop.open();
+  try {
+    const config = JSON.parse(readFileSync(shop.kubeconfig, "utf8")) as { users: { user: object }[] };
+    const user = {
+      as: "dev",
+      "as-groups": ["team", "shop-deployers"],
+      "as-uid": "7",
+      "as-user-extra": { "a/b": ["c"] },
+    };
+    config.users = config.users.map((one) => ({ ...one, user }));
+    writeFileSync(shop.kubeconfig, JSON.stringify(config));
+    await shop.cluster().connection.send({ method: "GET", path: "/version" });
+    expect(shop.api.headers).toMatchObject({
+      "impersonate-user": "dev",
+      "impersonate-group": "team, shop-deployers",
+      "impersonate-uid": "7",
+      "impersonate-extra-a%2fb": "c",
+    });
   } finally {
     await shop.close();
   }

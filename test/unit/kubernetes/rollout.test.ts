@@ -2,6 +2,7 @@ import { describe, expect } from "vitest";
 
 import { Interrupted } from "../../../shim/errors.js";
 import { titleOf } from "../../../shim/render/istio/resource.js";
+import { LIVE } from "./api-server.js";
 import { type FakeShop, OTHER_ROUTES, shopTest as it } from "./shop.js";
 
 describe.concurrent("an interruption", () => {
@@ -94,6 +95,24 @@ describe.concurrent("what is told of a removal", () => {
     // The routes that were kept for the time between, there and back; of all others that could have been, none had come so far.
     expect(shop.notices.filter((line) => line.startsWith("resources removed"))).toEqual(["resources removed: 2"]);
   });
+});
+
+it("the same once more is another deployment, which a proxy that got nothing new does not report", async ({ shop }) => {
+  await shop.deploy();
+  const [ingress] = shop.api.proxies;
+  if (ingress?.runs === undefined) throw new Error("there is no proxy");
+  const old = shop.api.configOf(ingress);
+  await shop.rollout().remove();
+  // It ends what it ran, and reports that as before.
+  ingress.runs = { ...ingress.runs, config: old };
+  await expect(shop.rollout({ timeoutMs: 1000 }).to(shop.target())).rejects.toThrow(
+    /ingress: istio-ingress\/ingress-0 is other: it runs configuration /,
+  );
+  ingress.runs = { ...ingress.runs, config: LIVE };
+  const number = await shop.deploy();
+  // Without a change it is the same deployment.
+  expect(await shop.deploy()).toBe(number);
+  expect(await shop.deploy(OTHER_ROUTES)).toBe(number + 1);
 });
 
 it("what had to wait is applied behind the plugins, and stays", async ({ shop }) => {

@@ -8,9 +8,9 @@ import type { Resource } from "../../../shim/render/istio/resource.js";
 import { type Folder, temporaryFolder } from "../commands/support.js";
 import { IMAGE, resourcesOf, sampleText } from "../render/istio/sample.js";
 import { parseMesh } from "../../../shim/config/parse.js";
-import { FakeApiServer, writeKubeconfig } from "./api-server.js";
+import { FakeApiServer, LIVE, writeKubeconfig } from "./api-server.js";
 
-const RUNS = { config: "1", module: "0123456789abcdef" };
+const RUNS = { config: LIVE, module: "0123456789abcdef" };
 
 /** The sample mesh, and a cluster for it whose proxies run what is deployed. */
 export class FakeShop {

@@ -66,6 +66,16 @@ describe("what a proxy says about itself", () => {
     const { running, errors } = reportIn(text.replace('result="bad_status"} 1795', 'result="\x1b[2J"} 1795'));
     expect(running).toMatchObject([{ hop: "front-door", config: "?", module: "77a8ce8b94268f1c", vms: 3 }]);
     expect(errors.map(({ code }) => code)).toEqual(["token_unavailable"]);
+    const forged = 'hopgate_requests{hop="front-door",result="\x1b]0;x\x07ok"} 5\n';
+    expect(reportIn(TAGGED + forged).requests).toEqual({ ok: 9, token_unavailable: 1 });
+  });
+
+  it("is read in time that grows as the text does, whatever stands in it", () => {
+    const long = [`x{${"a".repeat(1 << 20)}} 1`, `hopgate_${"_".repeat(1 << 20)}a 1`, "hop___".repeat(1 << 17)];
+    const many = Array.from({ length: 20_000 }, () => `hopgate_${"hop___".repeat(30)}{${"a".repeat(200)}} 1`);
+    const startMs = performance.now();
+    expect(reportIn([...long, ...many, TAGGED].join("\n")).workers).toBe(2);
+    expect(performance.now() - startMs).toBeLessThan(10_000);
   });
 
   it("is nothing where there is nothing", () => {
