@@ -254,6 +254,13 @@ function addRender(program: Command, { io, done }: Invocation): void {
       ).conflicts(["rbac", "gcloud"]),
     )
     .addOption(new Option("--rbac", "print the least role that deploy and status need instead").conflicts("gcloud"))
+    .addOption(
+      new Option("--only <resource>", "print one resource, by KIND NAMESPACE/NAME as messages name it").conflicts([
+        "kustomize",
+        "rbac",
+        "gcloud",
+      ]),
+    )
     .option("--gcloud", "print what is to be done in Google Cloud instead, as lines for a shell")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json"]).default("yaml"))
     .addHelpText("after", RENDER_EXAMPLES)

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import type { Mesh } from "../config/model.js";
-import { errorCode, Failure } from "../errors.js";
+import { errorCode, Failure, UsageError } from "../errors.js";
 import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { NO_IMAGE } from "../render/image.js";
@@ -19,6 +19,8 @@ import { loadChecked } from "./preflight.js";
 
 export interface RenderCommandOptions extends MeshOptions {
   readonly output: "yaml" | "json";
+  /** The title of one resource, to print that alone. */
+  readonly only?: string | undefined;
   /** A folder to write a kustomization into, instead of printing. */
   readonly kustomize?: string | undefined;
   /** Print the roles instead. */
@@ -40,11 +42,21 @@ export async function render(options: RenderCommandOptions, io: Io): Promise<num
     return 0;
   }
   const resources = meshResources(mesh, { image: imageOf(mesh, options), api: options.api });
+  if (options.only !== undefined) {
+    print(mesh, [theOne(inOrder(resources), options.only)], options, io);
+    return 0;
+  }
   if (options.kustomize === undefined) print(mesh, inOrder(resources), options, io);
   else writeKustomization(mesh, resources, options.kustomize, io);
   for (const note of notes(mesh, inOrder(resources)))
     io.stderr.write(`${colours(io, io.stderr)("yellow", "note:")} ${note}\n`);
   return 0;
+}
+
+function theOne(resources: readonly Resource[], title: string): Resource {
+  const found = resources.find((resource) => titleOf(resource) === title);
+  if (found !== undefined) return found;
+  throw new UsageError(`--only: there is no ${title}`, `write one of ${resources.map(titleOf).join(", ")}`);
 }
 
 function print(mesh: Mesh, resources: readonly Resource[], { output }: RenderCommandOptions, io: Io): void {

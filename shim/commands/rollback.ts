@@ -7,6 +7,7 @@ import { colours } from "../output/colours.js";
 import type { Io } from "../output/io.js";
 import { table } from "../output/table.js";
 import { harmless } from "../output/text.js";
+import { withoutMarks } from "../plan/mark.js";
 import { currentRevision, newestFirst, type Revision } from "../plan/revision.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import { type ClusterCommandOptions, clustersOf } from "./cluster-options.js";
@@ -92,7 +93,7 @@ function targetOf(known: readonly Revision[], number: number | undefined): Revis
 }
 
 function comparison(current: Revision | undefined, target: Revision): string {
-  const differing = differences(current?.resources ?? [], target.resources);
+  const differing = differences(withoutMarks(current?.resources ?? []), withoutMarks(target.resources));
   const names = differing.length === 0 ? "" : `: ${namesOf(differing)}`;
   const verb = differing.length === 1 ? "differs" : "differ";
   const rows = [describe("current", current), describe("target", target)];

@@ -70,7 +70,7 @@ function unnamed(seen: ClusterSeen, hop: WaypointHop): readonly Remark[] {
   return neighbourhood(mesh, hop).flatMap((namespace) =>
     whenRead(`Services of ${namespace}`, neighbours.get(namespace), (found) => {
       const services = found.services
-        .filter(({ name, isExternal }) => !isExternal && !named.has(`${namespace}/${name}`))
+        .filter(({ name, isOther }) => !isOther && !named.has(`${namespace}/${name}`))
         .map(({ name, labels }) => ({ about: `Service ${namespace}/${name}`, labels }));
       return [...services, ...entriesIn(seen, namespace)]
         .filter(({ labels }) => !isManaged(labels, mesh.name) && isBoundTo(hop, namespace, labels, found))

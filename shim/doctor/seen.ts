@@ -92,8 +92,8 @@ export interface NamespaceSeen {
   readonly services: readonly {
     readonly name: string;
     readonly labels: Readonly<Record<string, string>>;
-    /** It is another name for a host, and goes through no waypoint. */
-    readonly isExternal: boolean;
+    /** It has nothing that a filter of HTTP sees: it is another name for a host, or says of each port that it is of another protocol. */
+    readonly isOther: boolean;
   }[];
 }
 

@@ -3,7 +3,7 @@ import https from "node:https";
 import type { RequestOptions } from "node:https";
 import { homedir } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 
 import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 
@@ -65,7 +65,7 @@ export class Connection {
 
   /** @throws UsageError if the kubeconfig cannot be used, or has no such context */
   static open({ kubeconfig, context }: ClusterOptions, signal: AbortSignal): Connection {
-    const { config, paths } = loadConfig(kubeconfig, process.env);
+    const { config, texts } = loadConfig(kubeconfig, process.env);
     if (context !== undefined) {
       const names = config.getContexts().map(({ name }) => name);
       if (!names.includes(context)) {
@@ -77,7 +77,7 @@ export class Connection {
     if (server === undefined || !URL.canParse(server)) {
       throw new UsageError("the kubeconfig names no cluster", "name a context with --context");
     }
-    const impersonation = impersonationOf(paths, config.getCurrentUser()?.name);
+    const impersonation = impersonationOf(texts, config.getCurrentUser()?.name);
     return new Connection(config, new URL(server), config.getCurrentContext(), impersonation, signal);
   }
 
@@ -202,12 +202,13 @@ function loadConfig(kubeconfig: string | undefined, env: NodeJS.ProcessEnv): Loa
   } catch (cause) {
     throw new UsageError(`the kubeconfig cannot be used: ${errorCode(cause)}`, "name one with --kubeconfig");
   }
-  return { config, paths: existsSync(path) ? [path] : [] };
+  return { config, texts: existsSync(path) ? [readFileSync(path, "utf8")] : [] };
 }
 
 interface Loaded {
   readonly config: KubeConfig;
-  readonly paths: readonly string[];
+  /** Those of the files. */
+  readonly texts: readonly string[];
 }
 
 const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -215,10 +216,15 @@ const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/tok
 /** What several say, the first word about anything. @throws UsageError that names the one which cannot be used */
 function loadFiles(paths: readonly string[]): Loaded {
   const all = new KubeConfig();
+  const texts: string[] = [];
   for (const path of paths) {
     const one = new KubeConfig();
     try {
-      one.loadFromFile(path);
+      // Read once: it may be a pipe.
+      const text = readFileSync(path, "utf8");
+      one.loadFromString(text);
+      one.makePathsAbsolute(dirname(path));
+      texts.push(text);
     } catch (cause) {
       throw new UsageError(`${path} cannot be used: ${errorCode(cause)}`, "name another with --kubeconfig");
     }
@@ -229,7 +235,7 @@ function loadFiles(paths: readonly string[]): Loaded {
     all.contexts = [...all.contexts, ...one.contexts.filter(isNew(all.contexts))];
     all.currentContext ||= one.currentContext;
   }
-  return { config: all, paths };
+  return { config: all, texts };
 }
 
 /**
@@ -237,13 +243,18 @@ function loadFiles(paths: readonly string[]): Loaded {
  * (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation).
  */
 function impersonationOf(
-  paths: readonly string[],
+  texts: readonly string[],
   userName: string | undefined,
 ): Readonly<Record<string, string | readonly string[]>> {
-  const users = paths.flatMap((path) => loadYaml<RawKubeconfig | null>(readFileSync(path, "utf8"))?.users ?? []);
+  const users = texts.flatMap((text) => loadYaml<RawKubeconfig | null>(text)?.users ?? []);
   const raw = users.find(({ name }) => name === userName)?.user;
-  if (raw?.as === undefined) return {};
-  const { "as-uid": uid, "as-groups": groups, "as-user-extra": extra = {} } = raw;
+  const { as: user = "", "as-uid": uid, "as-groups": groups, "as-user-extra": extra = {} } = raw ?? {};
+  if (user === "" && (uid !== undefined || groups !== undefined || Object.keys(extra).length > 0))
+    throw new UsageError(
+      `user ${JSON.stringify(userName)} of the kubeconfig acts as groups, a uid or extra, and as no user`,
+      "write as: beside them, as kubectl wants it too",
+    );
+  if (user === "") return {};
   return {
     ...(uid !== undefined && { "impersonate-uid": uid }),
     ...(groups !== undefined && { "impersonate-group": groups }),

@@ -11,7 +11,7 @@ export async function driftOf(resources: readonly Resource[], objects: Objects):
   return each(resources, async (resource) => {
     const live = await objects.get(resource);
     if (live !== undefined && stageOf(resource) === "plugin")
-      return { resource, live, applied: { ...live, spec: resource["spec"] ?? {} } };
+      return { resource, live, applied: { ...live, spec: resource["spec"] ?? {}, metadata: withOwn(live, resource) } };
     try {
       return { resource, live, applied: await objects.apply(resource, { dryRun: true }) };
     } catch (error) {
@@ -21,4 +21,13 @@ export async function driftOf(resources: readonly Resource[], objects: Objects):
       throw error;
     }
   });
+}
+
+/** The live metadata with what we put there: without our labels, a plugin would be taken for another's. */
+function withOwn({ metadata: live }: Resource, { metadata: own }: Resource): Resource["metadata"] {
+  const both = (name: string): object => ({
+    ...(live[name] as object | undefined),
+    ...(own[name] as object | undefined),
+  });
+  return { ...live, labels: both("labels"), annotations: both("annotations") } as Resource["metadata"];
 }

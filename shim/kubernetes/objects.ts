@@ -1,5 +1,5 @@
 import { Failure } from "../errors.js";
-import { apiPath, groupOf, pluralOf } from "../render/istio/api-path.js";
+import { apiPath, groupOf } from "../render/istio/api-path.js";
 import { type Resource, titleOf } from "../render/istio/resource.js";
 import type { ApiRequest, ApiResponse, Connection } from "./connection.js";
 
@@ -39,14 +39,22 @@ export class Objects {
 
   /** @throws ApiError if it is not allowed; undefined if there is none, or the cluster does not know its kind */
   async get(resource: Resource): Promise<LiveResource | undefined> {
-    const response = await this.connection.send({ method: "GET", path: apiPath(resource) });
-    if (response.status !== 404) return this.expect(response, "read", resource);
-    const served = isAboutKind(response) ? await this.inServedVersion(resource) : undefined;
-    return served === undefined ? undefined : this.get(served);
+    const read = async (one: Resource): Promise<ApiResponse> =>
+      this.connection.send({ method: "GET", path: apiPath(one) });
+    let response = await read(resource);
+    if (response.status === 404 && isAboutKind(response)) {
+      const served = await this.inServedVersion(resource);
+      if (served !== undefined) response = await read(served);
+    }
+    return response.status === 404 ? undefined : this.expect(response, "read", resource);
   }
 
-  /** Whether the cluster knows the kind in this version. */
-  async isServed({ apiVersion, kind }: Resource): Promise<boolean> {
+  /** The same in a version that the cluster knows; undefined: it knows the kind in none. */
+  async served(resource: Resource): Promise<Resource | undefined> {
+    return (await this.isServed(resource)) ? resource : this.inServedVersion(resource);
+  }
+
+  private async isServed({ apiVersion, kind }: Resource): Promise<boolean> {
     const list = await this.find<{ readonly resources: readonly { readonly kind: string }[] }>(`/apis/${apiVersion}`);
     return list?.resources.some((one) => one.kind === kind) === true;
   }
@@ -69,7 +77,7 @@ export class Objects {
     const response = await this.connection.send({ method: "GET", path });
     if (response.status === 404) return undefined;
     if (response.status === 200) return jsonOf(response, `read ${path}`) as T;
-    throw errorOf(response, `read ${path}`);
+    throw errorOf(response, `read ${path}`, this.fieldManager);
   }
 
   /**
@@ -98,17 +106,20 @@ export class Objects {
 
   /** Removes the resource, if it is there. Whether it was. */
   async delete(resource: Resource, { dryRun = false } = {}): Promise<boolean> {
-    const response = await this.connection.send({
-      method: "DELETE",
-      path: apiPath(resource),
-      query: { propagationPolicy: "Background", ...(dryRun && { dryRun: "All" }) },
-    });
-    if (response.status !== 404) {
-      this.expect(response, "remove", resource);
-      return true;
+    const remove = async (one: Resource): Promise<ApiResponse> =>
+      this.connection.send({
+        method: "DELETE",
+        path: apiPath(one),
+        query: { propagationPolicy: "Background", ...(dryRun && { dryRun: "All" }) },
+      });
+    let response = await remove(resource);
+    if (response.status === 404 && isAboutKind(response)) {
+      const served = await this.inServedVersion(resource);
+      if (served !== undefined) response = await remove(served);
     }
-    const served = isAboutKind(response) ? await this.inServedVersion(resource) : undefined;
-    return served !== undefined && (await this.delete(served, { dryRun }));
+    if (response.status === 404) return false;
+    this.expect(response, "remove", resource);
+    return true;
   }
 
   /** Gives up our fields of a resource that is another's. Whether it is there and had any. */
@@ -136,13 +147,13 @@ export class Objects {
   async request<T>(request: ApiRequest, what: string): Promise<T> {
     const response = await this.connection.send(request);
     if (response.status >= 200 && response.status < 300) return jsonOf(response, what) as T;
-    throw errorOf(response, what);
+    throw errorOf(response, what, this.fieldManager);
   }
 
   private expect(response: ApiResponse, verb: string, resource: Resource): LiveResource {
     const what = `${verb} ${titleOf(resource)}`;
     if (response.status >= 200 && response.status < 300) return jsonOf(response, what) as LiveResource;
-    throw errorOf(response, what, resource);
+    throw errorOf(response, what, this.fieldManager, resource);
   }
 }
 
@@ -178,7 +189,7 @@ interface Status {
   readonly details?: { readonly name?: string; readonly causes?: readonly ApiCause[] };
 }
 
-function errorOf({ status, body }: ApiResponse, what: string, resource?: Resource): ApiError {
+function errorOf({ status, body }: ApiResponse, what: string, fieldManager: string, resource?: Resource): ApiError {
   let parsed: Status = {};
   try {
     parsed = JSON.parse(body) as Status;
@@ -189,7 +200,7 @@ function errorOf({ status, body }: ApiResponse, what: string, resource?: Resourc
   const causes = parsed.details?.causes ?? [];
   if (status === 409 && causes.some(({ reason }) => reason === "FieldManagerConflict")) {
     const owned = causes.map(({ field = "", message: by = "" }) => `${field} (${by})`).join(", ");
-    const fix = conflictFix(causes, resource);
+    const fix = conflictFix(causes, resource, fieldManager);
     return new ApiError(`Cannot ${what}: another manager owns ${owned}.`, status, causes, fix);
   }
   const fix =
@@ -221,43 +232,12 @@ function jsonOf({ status, body }: ApiResponse, what: string): unknown {
 
 /** The API server says so of one who wrote a field, and did not apply it. */
 const WRITTEN = " using ";
-/** Longer ones are not for a line of a shell. */
-const MAX_PATCH = 600;
 
-function conflictFix(causes: readonly ApiCause[], resource: Resource | undefined): string {
+function conflictFix(causes: readonly ApiCause[], resource: Resource | undefined, fieldManager: string): string {
   const isWritten = causes.some(({ message = "" }) => message.includes(WRITTEN));
-  if (!isWritten)
-    return "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
-  const told = "Somebody changed what hopgate made (as with kubectl edit or patch). Write back what hopgate has there";
-  const command = resource === undefined ? undefined : patchBack(resource, causes);
-  return command === undefined
-    ? `${told} (hopgate render shows it), and run this again.`
-    : `${told}, and run this again: ${command}`;
-}
-
-/** The command that writes what the resource has in these fields; undefined: it is not for one line. */
-function patchBack(resource: Resource, causes: readonly ApiCause[]): string | undefined {
-  const patch: Record<string, unknown> = {};
-  for (const { field = "" } of causes) {
-    // A list has one value: `.spec.http[0].route` is `.spec.http`.
-    const names = (/^[^[]*/.exec(field)?.[0] ?? "").split(".").filter((name) => name !== "");
-    let [from, into]: [unknown, Record<string, unknown>] = [resource, patch];
-    for (const [depth, name] of names.entries()) {
-      from = (from as Readonly<Record<string, unknown>> | undefined)?.[name];
-      if (depth === names.length - 1) into[name] = from;
-      else into = (into[name] ??= {}) as Record<string, unknown>;
-    }
-    if (from === undefined) return undefined;
-  }
-  const text = JSON.stringify(patch).replaceAll("'", "'\\''");
-  if (text.length > MAX_PATCH) return undefined;
-  const { name, namespace } = resource.metadata;
-  return `kubectl patch ${pluralOf(resource)}${groupSuffix(resource)} ${name} --namespace ${namespace} --type merge --patch '${text}'`;
-}
-
-/** Two APIs have a Gateway. */
-function groupSuffix(resource: Resource): string {
-  return resource.kind === "Gateway" ? `.${groupOf(resource)}` : "";
+  return isWritten && resource !== undefined
+    ? `Somebody changed what hopgate made (as with kubectl edit or patch). To take this one back, with the file and the image that are deployed, and then run this again: hopgate render --only '${titleOf(resource)}' | kubectl apply --server-side --force-conflicts --field-manager=${fieldManager} -f -`
+    : "Whoever manages these fields would undo it, or be undone. Let that manager give them up (kubectl apply --server-side --field-manager=THAT of the resource without them), or leave the resource to it.";
 }
 
 function missingFix(message: string): string {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 
 import type { Mesh } from "../config/model.js";
 import { Failure, Interrupted, UsageError } from "../errors.js";
@@ -13,7 +14,7 @@ import {
   type Revision,
 } from "../plan/revision.js";
 import { transition } from "../plan/transition.js";
-import { expectedOf, marked } from "../plan/mark.js";
+import { expectedOf, isReported, marked } from "../plan/mark.js";
 import { othersFields, textOf } from "../plan/others-fields.js";
 import { fieldManagerOf, meshNameOf } from "../render/istio/labels.js";
 import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
@@ -86,16 +87,22 @@ export class Rollout {
   }
 
   private async asNext(resources: readonly Resource[]): Promise<readonly Resource[]> {
-    return marked(resources, await this.inPlace(await this.revisions.list()), "next");
+    const plugins = resources.filter((resource) => stageOf(resource) === "plugin");
+    const live = await each(plugins, (plugin) => this.objects.get(plugin));
+    return marked(
+      resources,
+      live.flatMap((one) => one ?? []),
+      "next",
+    );
   }
 
-  /** What is deployed, and nothing begun since; of the plugins, those that are still there. */
+  /** The plugins that are deployed, if nothing was begun since, and that are still as they were. */
   private async inPlace(known: readonly Revision[]): Promise<readonly Resource[]> {
     const current = currentRevision(known);
     if (current === undefined || newestFirst(known)[0] !== current) return [];
     const plugins = current.resources.filter((resource) => stageOf(resource) === "plugin");
     const live = await each(plugins, (plugin) => this.objects.get(plugin));
-    return plugins.filter((_, index) => live[index] !== undefined);
+    return plugins.filter((plugin, index) => isDeepStrictEqual(live[index]?.["spec"], plugin["spec"]));
   }
 
   private async changesBy(
@@ -126,8 +133,11 @@ export class Rollout {
 
   private async bring(target: Target, leaves: (what: string) => void): Promise<RolloutResult> {
     const known = await this.known();
-    const resources = marked(await this.thatAreServed(target.resources), await this.inPlace(known), newMark());
-    const hops = expectedOf(target.hops, resources);
+    const served = await this.thatAreServed(target.resources);
+    const resources = isReported(target.hops, target.resources)
+      ? marked(served, await this.inPlace(known), newMark())
+      : served;
+    const hops = resources === served ? target.hops : expectedOf(target.hops, resources);
     const changes = await this.changesBy(resources, (resource) => this.objects.apply(resource, { dryRun: true }));
     const current = currentRevision(known);
     const before = inventory(known);
@@ -173,16 +183,11 @@ export class Rollout {
 
   /** Without GCPBackends where the cluster has none any more: they stand beside the rest, and nothing goes by them. */
   private async thatAreServed(resources: readonly Resource[]): Promise<readonly Resource[]> {
-    const served = await each(
-      resources,
-      async (one) => one.kind !== "GCPBackend" || (await this.objects.isServed(one)),
-    );
-    const left = resources.filter((_, index) => served[index] !== true);
+    const served = await each(resources, async (one) => (one.kind === "GCPBackend" ? this.objects.served(one) : one));
+    const left = resources.filter((_, index) => served[index] === undefined).map(titleOf);
     if (left.length > 0)
-      this.options.notify(
-        `left out, since the cluster does not have the kind any more: ${left.map(titleOf).join(", ")}`,
-      );
-    return resources.filter((_, index) => served[index] === true);
+      this.options.notify(`left out, since the cluster does not have the kind any more: ${left.join(", ")}`);
+    return served.flatMap((one) => one ?? []);
   }
 
   /** What there is and bringing in `resources` and nothing else would remove. */
@@ -275,6 +280,16 @@ export class Rollout {
     await this.revisions.write({ ...revision, state, endedAt, ...(reason !== undefined && { reason }) });
   }
 
+  /** `current` as it comes back: what `failed` may have changed is deployed anew, and known by that from here on. */
+  private async back(current: Revision, failed: Revision): Promise<Revision> {
+    const served = await this.thatAreServed(current.resources);
+    if (!isReported(current.hops, current.resources)) return { ...current, resources: served };
+    const resources = marked(served, failed.resources, newMark());
+    const again = { ...current, resources, hops: expectedOf(current.hops, resources) };
+    await this.revisions.write(again);
+    return again;
+  }
+
   /** Brings back what was there before `failed`. Returns what to say about it all. */
   private async undone(
     failed: Revision,
@@ -298,11 +313,12 @@ export class Rollout {
           { cause: error, fix: "Mend what it failed on, and run hopgate deploy again; or hopgate uninstall." },
         );
       }
-      const plan = transition(inventory(known), await this.thatAreServed(current?.resources ?? []));
+      const target = current === undefined ? undefined : await this.back(current, failed);
+      const plan = transition(inventory(known), target?.resources ?? []);
       const { adopted } = failed;
-      if (current === undefined) await this.stages.removeAll(plan, new Set(adopted), failed.hops);
+      if (target === undefined) await this.stages.removeAll(plan, new Set(adopted), failed.hops);
       else
-        await this.stages.carryOut(plan, { hops: current.hops, adopted }, [], failed.hops, () => this.isNewest(failed));
+        await this.stages.carryOut(plan, { hops: target.hops, adopted }, [], failed.hops, () => this.isNewest(failed));
       await endBeats();
       await this.end(failed, "failed", reason);
     } catch (cause) {

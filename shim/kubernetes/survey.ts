@@ -70,7 +70,7 @@ export class Survey {
       reading(() => missingRights(roles(mesh, rendered), objects)),
       this.live([...resources, ...(deployed?.resources ?? [])]),
       mapOf(namespaces, (namespace) => reading(() => this.rulesOf(namespace))),
-      reading(() => this.serviceEntries(namespaces)),
+      reading(() => this.serviceEntries([...new Set([...namespaces, ...refusingNeighbourhood(mesh)])])),
       this.neighbours(mesh),
       this.services(mesh),
       this.secrets(mesh),
@@ -184,8 +184,9 @@ export class Survey {
   }
 
   private neighbours(mesh: Mesh): Promise<ClusterSeen["neighbours"]> {
-    const names = new Set(refusingWaypoints(mesh).flatMap((hop) => neighbourhood(mesh, hop)));
-    return mapOf([...names], (namespace) => reading(() => readNamespace(this.cluster.objects, namespace)));
+    return mapOf(refusingNeighbourhood(mesh), (namespace) =>
+      reading(() => readNamespace(this.cluster.objects, namespace)),
+    );
   }
 
   private services(mesh: Mesh): Promise<ClusterSeen["services"]> {
@@ -202,6 +203,11 @@ export class Survey {
       return reading(() => readSecret(this.cluster.objects, namespace, name));
     });
   }
+}
+
+/** Where there may be something that goes through a waypoint which refuses requests. */
+function refusingNeighbourhood(mesh: Mesh): readonly string[] {
+  return [...new Set(refusingWaypoints(mesh).flatMap((hop) => neighbourhood(mesh, hop)))];
 }
 
 /** `NAMESPACE/NAME`: the certificates of gateways, and what images are pulled with. */

@@ -32,12 +32,23 @@ export async function readService(objects: Objects, namespace: string, name: str
   };
 }
 
+interface Port {
+  readonly name?: string;
+  readonly appProtocol?: string;
+  readonly protocol?: string;
+}
+
+/** By what the port says; where it says nothing, it may be HTTP (https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/). */
+function isOtherProtocol({ name = "", appProtocol = name, protocol = "TCP" }: Port): boolean {
+  return protocol !== "TCP" || /^(?:tcp|tls|https|mysql|mongo|redis)(?:-|$)/.test(appProtocol);
+}
+
 /** A namespace's labels, and its Services with theirs. */
 export async function readNamespace(objects: Objects, namespace: string): Promise<NamespaceSeen> {
   const path = `/api/v1/namespaces/${namespace}`;
   interface Labelled {
     readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
-    readonly spec?: { readonly type?: string };
+    readonly spec?: { readonly type?: string; readonly ports?: readonly Port[] };
   }
   const [{ metadata }, { items }] = await Promise.all([
     objects.request<Labelled>({ method: "GET", path }, `read the Namespace ${namespace}`),
@@ -51,7 +62,7 @@ export async function readNamespace(objects: Objects, namespace: string): Promis
     services: items.map(({ metadata: { name, labels = {} }, spec }) => ({
       name,
       labels,
-      isExternal: spec?.type === "ExternalName",
+      isOther: spec?.type === "ExternalName" || (spec?.ports ?? []).every(isOtherProtocol),
     })),
   };
 }

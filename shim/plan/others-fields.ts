@@ -13,12 +13,17 @@ export interface OthersField {
  */
 export function othersFields(live: Resource, wanted: Resource, ownManager: string): readonly OthersField[] {
   const entries = (live.metadata["managedFields"] ?? []) as unknown as readonly ManagedFields[];
-  return entries
-    .filter(({ manager, subresource }) => manager !== ownManager && subresource === undefined)
-    .flatMap(({ manager = "", fieldsV1 = {} }) =>
-      leaves(fieldsV1["f:spec"] ?? {}).map((path): OthersField => ({ path, manager })),
-    )
-    .filter(({ path }) => path.length > 0 && !has(wanted["spec"], path));
+  return (
+    entries
+      .filter(({ subresource }) => subresource === undefined)
+      // We apply; under our name, an update is somebody else's.
+      .filter(({ manager, operation }) => manager !== ownManager || operation !== "Apply")
+      .flatMap(({ manager = "", fieldsV1 = {} }) => {
+        const paths = leaves(fieldsV1["f:spec"] ?? {}).flatMap((path) => added(wanted["spec"], path));
+        const all = new Map(paths.map((path): [string, OthersField] => [path.join("."), { path, manager }]));
+        return [...all.values()];
+      })
+  );
 }
 
 /** As messages name it. */
@@ -41,6 +46,7 @@ export function patchWithout(fields: readonly OthersField[]): string {
 
 interface ManagedFields {
   readonly manager?: string;
+  readonly operation?: string;
   readonly subresource?: string;
   readonly fieldsV1?: FieldSet;
 }
@@ -60,6 +66,12 @@ function leaves(set: FieldSet, path: readonly string[] = []): readonly (readonly
   const fields = Object.entries(set).filter(([key]) => key.startsWith(FIELD));
   if (fields.length === 0) return [path];
   return fields.flatMap(([key, below]) => leaves(below, [...path, key.slice(FIELD.length)]));
+}
+
+/** The path as far as it leads to what `spec` does not have at all; none: it has all of it. */
+function added(spec: unknown, path: readonly string[]): readonly (readonly string[])[] {
+  const depth = path.findIndex((_, index) => !has(spec, path.slice(0, index + 1)));
+  return depth < 0 ? [] : [path.slice(0, depth + 1)];
 }
 
 function has(value: unknown, [name, ...rest]: readonly string[]): boolean {

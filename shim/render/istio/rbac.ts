@@ -58,6 +58,7 @@ const PROXY_RULES: readonly JsonObject[] = [
 const NEIGHBOUR_RULES: readonly JsonObject[] = [
   { apiGroups: [""], resources: ["services"], verbs: ["list"] },
   { apiGroups: [""], resources: ["namespaces"], verbs: ["get"] },
+  { apiGroups: ["networking.istio.io"], resources: ["serviceentries"], verbs: ["list"] },
 ];
 
 /** `doctor` looks whether the services of backends are there, and have endpoints. */

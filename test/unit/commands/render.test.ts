@@ -38,6 +38,17 @@ describe.skipIf(!isFilterBuilt)("hopgate render (needs build/hopgate.wasm)", () 
     expect(stderr).toContain("hopgate render --gcloud");
   });
 
+  it("prints one resource alone, by the name that messages have for it", async () => {
+    const { items: all } = await hopgateJson<List>("render", "-c", file, "--image", IMAGE);
+    const plugin = all.find(({ kind }) => kind === "WasmPlugin");
+    const title = `WasmPlugin istio-ingress/${plugin?.metadata.name ?? ""}`;
+    const { items } = await hopgateJson<List>("render", "-c", file, "--image", IMAGE, "--only", title);
+    expect(items).toEqual([plugin]);
+    const none = await hopgate("render", "-c", file, "--image", IMAGE, "--only", "Gateway a/b");
+    expect(none.code).toBe(2);
+    expect(none.stderr).toContain(title);
+  });
+
   it("takes the image of the file, and the option before it", async () => {
     const withImage = folder.write("image.yaml", `${MESH}image: ${IMAGE}\n`);
     expect((await hopgate("render", "-c", withImage)).stdout).toContain(`url: oci://${IMAGE}`);

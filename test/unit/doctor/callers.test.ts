@@ -30,7 +30,7 @@ function withNeighbours(
   const found = Object.entries(services).map(([name, ofService]) => ({
     name,
     labels: ofService,
-    isExternal: name === "external",
+    isOther: name === "external",
   }));
   return { ...healthy(mesh), neighbours: new Map([["agents", { value: { labels, services: found } }]]) };
 }

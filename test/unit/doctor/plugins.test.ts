@@ -10,10 +10,10 @@ const GATEWAY = { group: "gateway.networking.k8s.io", kind: "Gateway", name: "wa
 const RELOAD = { failStrategy: "FAIL_RELOAD" };
 
 /** Somebody beside us wrote these fields of `spec`. */
-function withFields(fields: object, subresource?: string): ClusterSeen {
+function withFields(fields: object, subresource?: string, manager = "kubectl-patch"): ClusterSeen {
   const fieldsV1 = { "f:spec": fields };
   const theirs = {
-    manager: "kubectl-patch",
+    manager,
     operation: "Update",
     fieldsV1,
     ...(subresource !== undefined && { subresource }),
@@ -128,6 +128,13 @@ describe("the checks of plugins", () => {
       "kubectl patch wasmplugins shop-ingress --namespace istio-ingress --type merge " +
         `--patch '{"spec":{"selector":{"matchLabels":{"extra":null}},"phase":null}}'`,
     );
+  });
+
+  it("take away all of what the file does not have, and see an update under our own name", () => {
+    const seen = withFields({ "f:vmConfig": { "f:env": {} } }, undefined, "hopgate-shop");
+    const [finding] = resultOf(PLUGIN_CHECKS, seen, "HG0419").findings;
+    expect(finding?.reason).toBe('it has spec.vmConfig of "hopgate-shop"');
+    expect(finding?.fix).toContain(`--patch '{"spec":{"vmConfig":null}}'`);
   });
 
   it("take what is the file's too, and what somebody says of the status", () => {

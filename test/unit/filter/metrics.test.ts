@@ -216,9 +216,12 @@ describe("the time", () => {
     send(proxy, "other.example");
     const firstSec = nowSec(proxy);
     proxy.advance(5000);
+    send(proxy, "other.example");
     // Nobody answered the fetch in the meantime.
     send(proxy, KB);
-    send(proxy, "other.example");
+    proxy.advance(20);
+    proxy.calls[0]?.fail();
+    proxy.advance(20);
     expect(nowSec(proxy)).toBe(firstSec + 5);
     expect(gauges(proxy, "hopgate_request_error")).toEqual({
       [error("request", "route_unmatched")]: firstSec + 5,

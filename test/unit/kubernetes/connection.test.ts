@@ -56,6 +56,18 @@ it("acts as the user and the groups that the kubeconfig says, as kubectl does", 
   }
 });
 
+it("acts as nobody else where groups come without a user, which kubectl refuses too", async () => {
+  const shop = await FakeShop.open();
+  try {
+    const config = JSON.parse(readFileSync(shop.kubeconfig, "utf8")) as { users: { user: object }[] };
+    config.users = config.users.map((one) => ({ ...one, user: { "as-groups": ["team"] } }));
+    writeFileSync(shop.kubeconfig, JSON.stringify(config));
+    expect(() => shop.cluster()).toThrow("acts as groups, a uid or extra, and as no user");
+  } finally {
+    await shop.close();
+  }
+});
+
 describe("KUBECONFIG with several files", () => {
   it("is what those say that are there: of two words about one thing, the first", async () => {
     const first = await writeKubeconfig(`${folder.path}/first`, [{ name: "one", port: 1001 }]);

@@ -1,6 +1,8 @@
 import { describe, expect } from "vitest";
 
 import { Interrupted } from "../../../shim/errors.js";
+import { isChange } from "../../../shim/plan/comparison.js";
+import { pluginConfigOf } from "../../../shim/render/istio/plugin.js";
 import { titleOf } from "../../../shim/render/istio/resource.js";
 import { LIVE } from "./api-server.js";
 import { type FakeShop, OTHER_ROUTES, shopTest as it } from "./shop.js";
@@ -113,6 +115,32 @@ it("the same once more is another deployment, which a proxy that got nothing new
   // Without a change it is the same deployment.
   expect(await shop.deploy()).toBe(number);
   expect(await shop.deploy(OTHER_ROUTES)).toBe(number + 1);
+});
+
+it("what comes back after a failure is another deployment too, and what did not change is not", async ({ shop }) => {
+  await shop.deploy();
+  const marks = (): unknown[] =>
+    shop
+      .target()
+      .resources.filter(({ kind }) => kind === "WasmPlugin")
+      .map((plugin) => pluginConfigOf(shop.api.get(plugin) ?? plugin).plugin);
+  const [first, second] = [marks(), shop.target(OTHER_ROUTES)];
+  expect(first.every((mark) => /^[0-9a-f]{8}-[0-9a-f]{8}$/.test(String(mark)))).toBe(true);
+  const [ingress] = shop.api.proxies;
+  if (ingress?.runs === undefined) throw new Error("there is no proxy");
+  const { runs } = ingress;
+  ingress.runs = { ...runs, config: "2" };
+  const rollout = shop.cluster().rollout({
+    notify: (line) => {
+      if (line.startsWith("failed")) ingress.runs = runs;
+    },
+    signal: new AbortController().signal,
+    timeoutMs: 500,
+  });
+  await expect(rollout.to(second)).rejects.toThrow("revision 1 is in place");
+  // The gateway's routes had changed, the waypoint's not.
+  expect(marks().map((mark, index) => mark === first[index])).toEqual([false, true]);
+  expect((await shop.rollout().changes(shop.target().resources)).some(isChange)).toBe(false);
 });
 
 it("what had to wait is applied behind the plugins, and stays", async ({ shop }) => {

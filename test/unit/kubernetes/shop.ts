@@ -1,5 +1,6 @@
 import { test } from "vitest";
 
+import { expectedOf } from "../../../shim/plan/mark.js";
 import { Cluster } from "../../../shim/kubernetes/cluster.js";
 import type { Rollout, Target } from "../../../shim/kubernetes/rollout.js";
 import type { ExpectedHop } from "../../../shim/plan/revision.js";
@@ -55,7 +56,8 @@ export class FakeShop {
       ...{ hop: hop.name, kind: hop.kind, namespace: hop.namespace, podLabels: podLabels(hop) },
       ...RUNS,
     }));
-    return { image: IMAGE, hops, resources: resourcesOf(mesh) };
+    const resources = resourcesOf(mesh);
+    return { image: IMAGE, hops: expectedOf(hops, resources), resources };
   }
 
   async deploy(parts: Parameters<typeof sampleText>[0] = {}): Promise<number> {
