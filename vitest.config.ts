@@ -1,6 +1,7 @@
 import { join } from "node:path";
 
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /**
  * Five projects: `unit` runs without binaries, `envoy` with a real one (`npm test` runs these two), `tree` looks at the
@@ -13,8 +14,20 @@ const reports = process.env["HOPGATE_TEST_REPORTS"];
 /** Sends requests all the time, and so runs beside nothing else. */
 const LOAD = ["test/mesh/deploy-load.test.ts"];
 
+/** Takes longer than any other file, so that it must not begin last. */
+const LONGEST = "test/mesh/deploy-faults.test.ts";
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLongest = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(LONGEST);
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))];
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     reporters: ["default", ...(reports === undefined ? [] : ["json"])],
     outputFile: { json: join(reports ?? "", `${String(process.pid)}.json`) },
     globalSetup: "test/support/build.ts",
@@ -46,12 +59,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Two files at a time: each has a box of its own, whose commands wait more than they compute.
+        // Three files at a time: each has a box of its own, whose commands wait more than they compute.
         test: {
           name: "mesh",
           include: ["test/mesh/**/*.test.ts"],
           exclude: LOAD,
-          maxWorkers: 2,
+          maxWorkers: 3,
           testTimeout: 60_000,
           hookTimeout: 180_000,
           sequence: { groupOrder: 2 },

@@ -70,6 +70,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyRe
     for (const variant of round % 2 === 1 ? variants : variants.toReversed()) {
       onProgress(`latency at ${ratePerSec}/s: round ${round} of ${rounds}: ${variant.name}`);
       const sent = await generator.send({ ...loadOf(options, variant), ratePerSec, durationMs });
+      if (sent.latencies_us.length === 0) throw answersNothing(variant);
       sent.latencies_us.sort();
       samples.get(variant.id)?.push(sent);
     }
@@ -100,10 +101,15 @@ async function highestRate(options: LatencyOptions, variant: Variant): Promise<n
   for (let probe = 0; probe < PROBES; probe++) {
     const ratePerSec = Math.max(1, Math.round(probe === 0 ? tooHigh * 0.75 : (held + tooHigh) / 2));
     const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
+    if (latencies_us.length === 0) throw answersNothing(variant);
     if (unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US) held = ratePerSec;
     else tooHigh = ratePerSec;
   }
   return held;
+}
+
+function answersNothing({ name }: Variant): Failure {
+  return new Failure(`${name} answers no request of those at a fixed rate with 200.`);
 }
 
 function holdsNothing(variant: Variant | undefined): Failure {

@@ -14,18 +14,23 @@ export function vegetaGenerator(path: string): Generator {
 }
 
 async function attack(path: string, { port, host, headers, ratePerSec, durationMs }: OpenLoop): Promise<Latencies> {
-  const fields = Object.entries({ host, ...headers }).map(([name, value]) => `${name}: ${value}\n`);
   const options = [`-rate=${ratePerSec}`, `-duration=${durationMs}ms`, "-timeout=2s", "-http2=false", "-max-body=0"];
   const attacker = spawn(path, ["attack", ...options], { stdio: ["pipe", "pipe", "inherit"] });
   const encoder = spawn(path, ["encode", "--to", "csv"], { stdio: ["pipe", "pipe", "inherit"] });
   attacker.stdout.pipe(encoder.stdin);
-  attacker.stdin.end(`GET http://127.0.0.1:${port}/v1/models\n${fields.join("")}\n`);
+  attacker.stdin.end(targetText(port, host, headers));
   const ends = Promise.all([once(attacker, "close"), once(encoder, "close")]);
   const rows: Row[] = [];
   for await (const line of createInterface({ input: encoder.stdout })) rows.push(parseRow(line));
   const [[attackCode], [encodeCode]] = (await ends) as [[number | null], [number | null]];
   if (attackCode !== 0 || encodeCode !== 0) throw new Failure(`${path} ended with ${attackCode ?? encodeCode}`);
   return sinceDue(rows, ratePerSec);
+}
+
+/** What Vegeta sends. It takes headers as they are spelled, and only `Host` for the host: of `host` it would send a second one. */
+export function targetText(port: number, host: string, headers: OpenLoop["headers"]): string {
+  const fields = Object.entries({ Host: host, ...headers }).map(([name, value]) => `${name}: ${value}\n`);
+  return `GET http://127.0.0.1:${port}/v1/models\n${fields.join("")}\n`;
 }
 
 /** Times in microseconds since some request's. */

@@ -108,13 +108,12 @@ async function dryRun(
   else
     for (const one of clusters) {
       const cluster = Cluster.open(target.mesh, one, signal);
-      const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
       const own = await targetIn(cluster, target, api);
       const { resources } = own;
       grounds.push(() => refuseBadGround(cluster, own, options, io));
-      for (const change of await rollout.changes(resources))
+      for (const change of await cluster.preview.changes(resources))
         all.push({ context: cluster.name, resource: titleOf(change.resource), would: wouldOf(change) });
-      for (const resource of await rollout.removals(resources))
+      for (const resource of await cluster.preview.removals(resources))
         all.push({ context: cluster.name, resource: titleOf(resource), would: "remove" });
     }
   if (output === "json") io.stdout.write(`${JSON.stringify({ mesh: target.mesh.name, resources: all }, null, 2)}\n`);

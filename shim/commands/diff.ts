@@ -29,10 +29,9 @@ export async function diff(options: DiffOptions, io: Io, signal: AbortSignal): P
   const differences: Difference[] = [];
   for (const where of clustersOf(options)) {
     const cluster = Cluster.open(target.mesh, where, signal);
-    const rollout = cluster.rollout({ notify: () => undefined, signal, timeoutMs: 0 });
     const { resources } = await targetIn(cluster, target, options.api);
-    const { changes, conflicts } = await rollout.differences(resources);
-    const gone = await rollout.removals(resources);
+    const { changes, conflicts } = await cluster.preview.differences(resources);
+    const gone = await cluster.preview.removals(resources);
     const created = changes.filter(({ live }) => live === undefined);
     const changed = changes.filter((change) => change.live !== undefined && isChange(change));
     const difference = {

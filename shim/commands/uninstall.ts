@@ -1,6 +1,6 @@
 import { loadMesh } from "../config/load.js";
 import { Cluster } from "../kubernetes/cluster.js";
-import type { Belongings } from "../kubernetes/rollout.js";
+import type { Belongings } from "../kubernetes/preview.js";
 import type { Removed } from "../kubernetes/stages.js";
 import { readOwnPlugins } from "../kubernetes/workloads.js";
 import { colours } from "../output/colours.js";
@@ -30,7 +30,7 @@ export async function uninstall(options: UninstallOptions, io: Io, signal: Abort
       const cluster = Cluster.open(mesh, where, signal);
       const notify = (line: string): void => void io.stderr.write(`${cluster.name}: ${harmless(line)}\n`);
       const rollout = cluster.rollout({ notify, signal, timeoutMs: 0 });
-      const planned = await rollout.belongings();
+      const planned = await cluster.preview.belongings();
       const isNothing = planned.made.length + planned.adopted.length === 0;
       if (!isNothing) io.stderr.write(`${cluster.name}:\n${list(planned)}`);
       if (!isNothing && options.yes !== true && !(await confirmed("Remove them?", io, signal))) {

@@ -2,6 +2,7 @@ import type { Mesh } from "../config/model.js";
 import { fieldManagerOf } from "../render/istio/labels.js";
 import { type ClusterOptions, Connection } from "./connection.js";
 import { Objects } from "./objects.js";
+import { Preview } from "./preview.js";
 import { Proxies } from "./proxies.js";
 import { Revisions } from "./revisions.js";
 import { Rollout } from "./rollout.js";
@@ -12,6 +13,7 @@ export class Cluster {
   readonly objects: Objects;
   readonly proxies: Proxies;
   readonly revisions: Revisions;
+  readonly preview: Preview;
 
   private constructor(
     readonly mesh: Mesh,
@@ -20,6 +22,7 @@ export class Cluster {
     this.objects = new Objects(connection, fieldManagerOf(mesh));
     this.proxies = new Proxies(connection, this.objects);
     this.revisions = new Revisions(mesh, this.objects);
+    this.preview = new Preview(mesh, this.objects, this.revisions);
   }
 
   /** @throws UsageError if the kubeconfig cannot be used */
@@ -33,6 +36,6 @@ export class Cluster {
   }
 
   rollout(options: WaitOptions): Rollout {
-    return new Rollout(this.mesh, this.objects, this.proxies, this.revisions, options);
+    return new Rollout(this.mesh, this.objects, this.preview, this.proxies, this.revisions, options);
   }
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 
 import type { Mesh } from "../config/model.js";
-import { Failure, Interrupted, UsageError } from "../errors.js";
+import { Failure, Interrupted } from "../errors.js";
 import { type Change, isChange } from "../plan/comparison.js";
 import { adoptedBy, currentHops, inventory } from "../plan/inventory.js";
 import {
@@ -16,9 +16,10 @@ import {
 import { transition } from "../plan/transition.js";
 import { expectedOf, isReported, marked } from "../plan/mark.js";
 import { othersFields, textOf } from "../plan/others-fields.js";
-import { fieldManagerOf, meshNameOf } from "../render/istio/labels.js";
+import { fieldManagerOf } from "../render/istio/labels.js";
 import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
-import { ApiError, each, type Objects } from "./objects.js";
+import { each, type Objects } from "./objects.js";
+import type { Preview } from "./preview.js";
 import type { Proxies, ProxyStatus } from "./proxies.js";
 import { type Revisions, somebodyElse } from "./revisions.js";
 import { type Removed, Stages } from "./stages.js";
@@ -38,12 +39,6 @@ export interface RolloutResult {
   readonly proxies: readonly ProxyStatus[];
 }
 
-/** What hopgate has in a cluster: what it made, and what was there before and has something of it. */
-export interface Belongings {
-  readonly made: readonly Resource[];
-  readonly adopted: readonly Resource[];
-}
-
 /** Brings one cluster from what is in it to what shall be, and back if that fails. */
 export class Rollout {
   private readonly waiting: Waiting;
@@ -52,48 +47,13 @@ export class Rollout {
   constructor(
     private readonly mesh: Mesh,
     private readonly objects: Objects,
+    private readonly preview: Preview,
     proxies: Proxies,
     private readonly revisions: Revisions,
     private readonly options: WaitOptions,
   ) {
     this.waiting = new Waiting(proxies, options);
     this.stages = new Stages(objects, this.waiting, options.notify);
-  }
-
-  /**
-   * What applying the target would do, asked of the API server and the webhooks behind it. Changes nothing.
-   * @throws ApiError if any of it would be refused
-   */
-  async changes(resources: readonly Resource[]): Promise<readonly Change[]> {
-    const wanted = await this.asNext(resources);
-    return this.changesBy(wanted, (resource) => this.objects.apply(resource, { dryRun: true }));
-  }
-
-  /** The same, where others own fields that would be changed as well; and who they are. Changes nothing. */
-  async differences(
-    resources: readonly Resource[],
-  ): Promise<{ readonly changes: readonly Change[]; readonly conflicts: readonly ApiError[] }> {
-    const conflicts: ApiError[] = [];
-    const changes = await this.changesBy(await this.asNext(resources), async (resource) => {
-      try {
-        return await this.objects.apply(resource, { dryRun: true });
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.status !== 409) throw error;
-        conflicts.push(error);
-        return this.objects.differs(resource);
-      }
-    });
-    return { changes, conflicts };
-  }
-
-  private async asNext(resources: readonly Resource[]): Promise<readonly Resource[]> {
-    const plugins = resources.filter((resource) => stageOf(resource) === "plugin");
-    const live = await each(plugins, (plugin) => this.objects.get(plugin));
-    return marked(
-      resources,
-      live.flatMap((one) => one ?? []),
-      "next",
-    );
   }
 
   /** The plugins that are deployed, if nothing was begun since, and that are still as they were. */
@@ -103,23 +63,6 @@ export class Rollout {
     const plugins = current.resources.filter((resource) => stageOf(resource) === "plugin");
     const live = await each(plugins, (plugin) => this.objects.get(plugin));
     return plugins.filter((plugin, index) => isDeepStrictEqual(live[index]?.["spec"], plugin["spec"]));
-  }
-
-  private async changesBy(
-    resources: readonly Resource[],
-    apply: (resource: Resource) => Promise<Resource>,
-  ): Promise<readonly Change[]> {
-    return each(resources, async (resource) => {
-      const live = await this.objects.get(resource);
-      const owner = live === undefined ? undefined : meshNameOf(live);
-      if (owner !== undefined && owner !== this.mesh.name) {
-        throw new UsageError(
-          `${titleOf(resource)} belongs to the mesh ${owner}`,
-          "give one of the two meshes another name, or uninstall the other first",
-        );
-      }
-      return { resource, live, applied: await apply(resource) };
-    });
   }
 
   /**
@@ -138,7 +81,7 @@ export class Rollout {
       ? marked(served, await this.inPlace(known), newMark())
       : served;
     const hops = resources === served ? target.hops : expectedOf(target.hops, resources);
-    const changes = await this.changesBy(resources, (resource) => this.objects.apply(resource, { dryRun: true }));
+    const changes = await this.preview.ofApplying(resources);
     const current = currentRevision(known);
     const before = inventory(known);
     const plan = transition(before, resources);
@@ -188,27 +131,6 @@ export class Rollout {
     if (left.length > 0)
       this.options.notify(`left out, since the cluster does not have the kind any more: ${left.join(", ")}`);
     return served.flatMap((one) => one ?? []);
-  }
-
-  /** What there is and bringing in `resources` and nothing else would remove. */
-  async removals(resources: readonly Resource[]): Promise<readonly Resource[]> {
-    return this.thatAreThere(await this.revisions.list(), resources);
-  }
-
-  /** What `remove` would remove, and what it would leave without what hopgate wrote into it. */
-  async belongings(): Promise<Belongings> {
-    const known = await this.revisions.list();
-    const there = await this.thatAreThere(known, []);
-    const adopted = new Set(newestFirst(known)[0]?.adopted);
-    const isAdopted = (resource: Resource): boolean => adopted.has(titleOf(resource));
-    return { made: there.filter((resource) => !isAdopted(resource)), adopted: there.filter(isAdopted) };
-  }
-
-  private async thatAreThere(known: readonly Revision[], wanted: readonly Resource[]): Promise<readonly Resource[]> {
-    const titles = new Set(wanted.map(titleOf));
-    const gone = inventory(known).filter((resource) => !titles.has(titleOf(resource)));
-    const live = await each(gone, (resource) => this.objects.get(resource));
-    return gone.filter((_, index) => live[index] !== undefined);
   }
 
   /**

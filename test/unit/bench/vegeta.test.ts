@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sinceDue } from "../../../bench/vegeta.js";
+import { sinceDue, targetText } from "../../../bench/vegeta.js";
 
 test("a request that was sent late was slow from when it was due, and one without an answer counts as none", () => {
   const row = (sequence: number, sentUs: number, latencyUs: number, status = 200) => ({
@@ -15,4 +15,10 @@ test("a request that was sent late was slow from when it was due, and one withou
   );
   expect([...latencies_us]).toEqual([100, 100, 600]);
   expect(unanswered).toBe(1);
+});
+
+test("it is given the host as it takes it: else the filter would see two", () => {
+  expect(targetText(8080, "llm.example", { accept: "*/*" })).toBe(
+    "GET http://127.0.0.1:8080/v1/models\nHost: llm.example\naccept: */*\n\n",
+  );
 });

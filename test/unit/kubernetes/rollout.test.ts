@@ -140,7 +140,7 @@ it("what comes back after a failure is another deployment too, and what did not 
   await expect(rollout.to(second)).rejects.toThrow("revision 1 is in place");
   // The gateway's routes had changed, the waypoint's not.
   expect(marks().map((mark, index) => mark === first[index])).toEqual([false, true]);
-  expect((await shop.rollout().changes(shop.target().resources)).some(isChange)).toBe(false);
+  expect((await shop.cluster().preview.changes(shop.target().resources)).some(isChange)).toBe(false);
 });
 
 it("what had to wait is applied behind the plugins, and stays", async ({ shop }) => {
