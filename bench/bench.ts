@@ -46,7 +46,7 @@ export interface BenchRun {
 
 /**
  * How long a variant is under load at a time when CPU is measured. What a neighbour takes of the shared cache changes within seconds:
- * turns of half a second are met by it unevenly, and make intervals five times as wide.
+ * turns of half a second are met by it unevenly, and make intervals several times as wide.
  */
 const TURN_SEC = 0.1;
 

@@ -1,8 +1,10 @@
 import type { Hop } from "../config/model.js";
 import { podLabels } from "../render/istio/destination-rule.js";
 import { meshNameOf } from "../render/istio/labels.js";
-import { type Resource, titleOf } from "../render/istio/resource.js";
+import { type Resource, stageOf, titleOf } from "../render/istio/resource.js";
 import type { PluginConfig } from "../render/plugin-config.js";
+import { type Finding, type Remark, whenRead } from "./check.js";
+import type { ClusterSeen } from "./seen.js";
 
 /** A WasmPlugin or TrafficExtension, as far as it matters here. */
 export interface PluginView {
@@ -60,6 +62,19 @@ export function viewOf(resource: Resource): PluginView {
 function isOurs(config: unknown): config is PluginConfig {
   const { hop, routes, backends } = (config ?? {}) as Partial<PluginConfig>;
   return typeof hop === "string" && Array.isArray(routes) && typeof backends === "object";
+}
+
+/** Judges each plugin that the file is rendered to by what is there of it. */
+export function forLivePlugins(
+  { resources, live }: ClusterSeen,
+  judge: (rendered: Resource, found: Resource) => readonly Finding[],
+): readonly Remark[] {
+  return resources
+    .filter((resource) => stageOf(resource) === "plugin")
+    .flatMap((resource) => {
+      const about = titleOf(resource);
+      return whenRead(about, live.get(about), (found) => (found === undefined ? [] : judge(resource, found)));
+    });
 }
 
 export function addsTokens({ config }: PluginView): boolean {

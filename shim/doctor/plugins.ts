@@ -2,9 +2,9 @@ import { GATEWAY_NAME_LABEL } from "../config/mesh-of.js";
 import { othersFields, patchWithout, textOf } from "../plan/others-fields.js";
 import { pluralOf } from "../render/istio/api-path.js";
 import { fieldManagerOf, metadataOf } from "../render/istio/labels.js";
-import { stageOf, titleOf } from "../render/istio/resource.js";
+import { type Resource, titleOf } from "../render/istio/resource.js";
 import { type Check, type Finding, type Remark, whenRead } from "./check.js";
-import { addsTokens, appliesTo, type PluginView, viewOf } from "./plugin-view.js";
+import { addsTokens, appliesTo, forLivePlugins, type PluginView, viewOf } from "./plugin-view.js";
 import type { ClusterSeen } from "./seen.js";
 
 /** What a plugin without a priority has, and ours. */
@@ -92,20 +92,7 @@ export const PLUGIN_CHECKS: readonly Check<ClusterSeen>[] = [
     level: "error",
     title: "plugins have no fields but hopgate's",
     why: "Every field says where and how the filter runs; one that somebody added stays when hopgate deploys.",
-    find: ({ mesh, resources, live }) =>
-      resources
-        .filter((resource) => stageOf(resource) === "plugin")
-        .flatMap((resource) => {
-          const about = titleOf(resource);
-          return whenRead(about, live.get(about), (found) => {
-            const fields = found === undefined ? [] : othersFields(found, resource, fieldManagerOf(mesh));
-            if (fields.length === 0) return [];
-            const { name, namespace } = resource.metadata;
-            const patch = patchWithout(fields).replaceAll("'", "'\\''");
-            const fix = `kubectl patch ${pluralOf(resource)} ${name} --namespace ${namespace} --type merge --patch '${patch}'`;
-            return [{ about, reason: `it has ${fields.map(textOf).join(", ")}`, fix }];
-          });
-        }),
+    find: (seen) => forLivePlugins(seen, (rendered, found) => ofOthers(seen, rendered, found)),
   },
   {
     code: "HG0408",
@@ -115,6 +102,15 @@ export const PLUGIN_CHECKS: readonly Check<ClusterSeen>[] = [
     find: behind,
   },
 ];
+
+function ofOthers({ mesh }: ClusterSeen, rendered: Resource, found: Resource): readonly Finding[] {
+  const fields = othersFields(found, rendered, fieldManagerOf(mesh));
+  if (fields.length === 0) return [];
+  const { name, namespace } = rendered.metadata;
+  const patch = patchWithout(fields).replaceAll("'", "'\\''");
+  const fix = `kubectl patch ${pluralOf(rendered)} ${name} --namespace ${namespace} --type merge --patch '${patch}'`;
+  return [{ about: titleOf(rendered), reason: `it has ${fields.map(textOf).join(", ")}`, fix }];
+}
 
 /** Judges each plugin of this filter, ours and others', in the namespaces of the hops. */
 function forEach(judge: (plugin: PluginView, seen: ClusterSeen) => readonly Finding[]): Check<ClusterSeen>["find"] {

@@ -1,8 +1,9 @@
 import { currentRevision, newestFirst, reasonLine } from "../plan/revision.js";
 import { isChange } from "../plan/comparison.js";
 import { revisionNamespace, revisionNamespaceOf } from "../render/istio/revision-names.js";
-import { stageOf, titleOf } from "../render/istio/resource.js";
+import { titleOf } from "../render/istio/resource.js";
 import { type Check, whenRead } from "./check.js";
+import { forLivePlugins } from "./plugin-view.js";
 import type { ClusterSeen } from "./seen.js";
 
 /** What `hopgate deploy` left in the cluster. */
@@ -67,17 +68,12 @@ export const REVISION_CHECKS: readonly Check<ClusterSeen>[] = [
     level: "error",
     title: "the revisions are looked for where they are",
     why: "Without them nothing is known of what is there: what the file no longer has would stay, and nothing could be rolled back.",
-    find: ({ mesh, resources, live }) =>
-      resources
-        .filter((resource) => stageOf(resource) === "plugin")
-        .flatMap((resource) => {
-          const about = titleOf(resource);
-          return whenRead(about, live.get(about), (found) => {
-            const where = found === undefined ? undefined : revisionNamespaceOf(found);
-            if (where === undefined || where === revisionNamespace(mesh)) return [];
-            const reason = `its revisions are in ${where}, and the file looks for them in ${revisionNamespace(mesh)}`;
-            return [{ about, reason, fix: `write revisionNamespace: ${where}` }];
-          });
-        }),
+    find: (seen) =>
+      forLivePlugins(seen, (rendered, found) => {
+        const [where, looked] = [revisionNamespaceOf(found), revisionNamespace(seen.mesh)];
+        if (where === undefined || where === looked) return [];
+        const reason = `its revisions are in ${where}, and the file looks for them in ${looked}`;
+        return [{ about: titleOf(rendered), reason, fix: `write revisionNamespace: ${where}` }];
+      }),
   },
 ];

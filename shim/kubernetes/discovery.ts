@@ -1,6 +1,6 @@
 import { GCP_BACKEND_GROUP, type GcpBackendKind, type ObjectSchema } from "../render/istio/gcp-backend.js";
 import type { Resource } from "../render/istio/resource.js";
-import { ApiError, each, type Objects } from "./objects.js";
+import { each, type Objects } from "./objects.js";
 
 /** What an API server knows, as far as it matters here. Whoever is logged in may ask. */
 export class Discovery {
@@ -23,7 +23,9 @@ export class Discovery {
     const own = resources.map(({ apiVersion }) => apiVersion).filter((apiVersion) => apiVersion.includes("/"));
     const versions = [...new Set([...own, ...GOOGLE_VERSIONS])];
     const lists = await each(versions, async (version) => {
-      const list = await this.find<{ readonly resources: readonly { readonly kind: string }[] }>(`/apis/${version}`);
+      const list = await this.objects.find<{ readonly resources: readonly { readonly kind: string }[] }>(
+        `/apis/${version}`,
+      );
       return (list?.resources ?? []).map(({ kind }) => `${version}/${kind}`);
     });
     return new Set(lists.flat());
@@ -31,7 +33,7 @@ export class Discovery {
 
   /** What `failStrategy` of a WasmPlugin can be; empty: the cluster does not say. */
   async failStrategies(): Promise<readonly string[]> {
-    const document = await this.find<OpenApi>("/openapi/v3/apis/extensions.istio.io/v1alpha1");
+    const document = await this.objects.find<OpenApi>("/openapi/v3/apis/extensions.istio.io/v1alpha1");
     const plugin = document?.components?.schemas?.["io.istio.extensions.v1alpha1.WasmPlugin"];
     const strategies = plugin?.properties?.["spec"]?.properties?.["failStrategy"]?.enum ?? [];
     return strategies.filter((one) => typeof one === "string");
@@ -40,7 +42,7 @@ export class Discovery {
   /** The newest version of GCPBackend that the cluster has; undefined: it has none, or does not say what it is like. */
   async gcpBackend(): Promise<GcpBackendKind | undefined> {
     for (const apiVersion of GOOGLE_VERSIONS) {
-      const document = await this.find<OpenApi>(`/openapi/v3/apis/${apiVersion}`);
+      const document = await this.objects.find<OpenApi>(`/openapi/v3/apis/${apiVersion}`);
       const spec = Object.values(document?.components?.schemas ?? {}).find(isGcpBackend)?.properties?.["spec"];
       if (spec !== undefined) return { apiVersion, spec };
     }
@@ -49,15 +51,6 @@ export class Discovery {
 
   private get<T>(path: string): Promise<T> {
     return this.objects.request<T>({ method: "GET", path }, `read ${path}`);
-  }
-
-  private async find<T>(path: string): Promise<T | undefined> {
-    try {
-      return await this.get<T>(path);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return undefined;
-      throw error;
-    }
   }
 }
 

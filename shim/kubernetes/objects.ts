@@ -73,7 +73,8 @@ export class Objects {
     return undefined;
   }
 
-  private async find<T>(path: string): Promise<T | undefined> {
+  /** What the API server says at a path, such as `/apis/GROUP`; undefined: it does not know the path. @throws ApiError */
+  async find<T>(path: string): Promise<T | undefined> {
     const response = await this.connection.send({ method: "GET", path });
     if (response.status === 404) return undefined;
     if (response.status === 200) return jsonOf(response, `read ${path}`) as T;

@@ -62,48 +62,51 @@ function isThere(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;
 }
 
-describe.each(["bash", "zsh", "fish"] as const)("in %s, completion offers", (shell) => {
-  const offered = async (...words: readonly string[]): Promise<readonly string[]> =>
-    [...(await SHELLS[shell](words))].sort();
-  const test = it.skipIf(!isThere(shell));
+describe.each(["bash", "zsh", "fish"] as const)(
+  "in %s (skipped where it is not on PATH), completion offers",
+  (shell) => {
+    const offered = async (...words: readonly string[]): Promise<readonly string[]> =>
+      [...(await SHELLS[shell](words))].sort();
+    const test = it.skipIf(!isThere(shell));
 
-  test("the commands", async () => {
-    const { stdout } = await hopgate("--help");
-    const [, text = ""] = stdout.split("\nCommands:\n");
-    const commands = [...text.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name);
-    expect(commands.length).toBeGreaterThan(5);
-    expect(await offered("")).toEqual(expect.arrayContaining(commands));
-    expect(await offered("che")).toEqual(["check"]);
-  });
+    test("the commands", async () => {
+      const { stdout } = await hopgate("--help");
+      const [, text = ""] = stdout.split("\nCommands:\n");
+      const commands = [...text.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name);
+      expect(commands.length).toBeGreaterThan(5);
+      expect(await offered("")).toEqual(expect.arrayContaining(commands));
+      expect(await offered("che")).toEqual(["check"]);
+    });
 
-  test("the commands and the options of a command", async () => {
-    expect(await offered("envoy", "")).toEqual(expect.arrayContaining(["which", "install"]));
-    expect(await offered("envoy", "which", "--env")).toEqual(["--envoy-path"]);
-    expect(await offered("render", "--ku")).toEqual(["--kustomize"]);
-  });
+    test("the commands and the options of a command", async () => {
+      expect(await offered("envoy", "")).toEqual(expect.arrayContaining(["which", "install"]));
+      expect(await offered("envoy", "which", "--env")).toEqual(["--envoy-path"]);
+      expect(await offered("render", "--ku")).toEqual(["--kustomize"]);
+    });
 
-  test("the values of an option, and of an argument", async () => {
-    expect(await offered("render", "--api", "")).toEqual(["trafficextension", "wasmplugin"]);
-    expect(await offered("render", "--rbac", "-o", "j")).toEqual(["json"]);
-    expect(await offered("completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
-  });
+    test("the values of an option, and of an argument", async () => {
+      expect(await offered("render", "--api", "")).toEqual(["trafficextension", "wasmplugin"]);
+      expect(await offered("render", "--rbac", "-o", "j")).toEqual(["json"]);
+      expect(await offered("completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
+    });
 
-  test("the contexts that kubectl knows", async () => {
-    expect(await offered("deploy", "--context", "")).toEqual(["prod", "staging"]);
-  });
+    test("the contexts that kubectl knows", async () => {
+      expect(await offered("deploy", "--context", "")).toEqual(["prod", "staging"]);
+    });
 
-  test("contexts whose names are commands as they are, and runs none", async () => {
-    const names = ["$(touch${IFS}ran)", "`touch${IFS}ran`", "a;b"];
-    const words = await SHELLS[shell](["deploy", "--context", ""], names);
-    expect([...words].sort()).toEqual(names.sort());
-    // What would have been made is in the folder, which is what is offered for files.
-    expect(await offered("render", "-c", "ra")).toEqual([]);
-  });
+    test("contexts whose names are commands as they are, and runs none", async () => {
+      const names = ["$(touch${IFS}ran)", "`touch${IFS}ran`", "a;b"];
+      const words = await SHELLS[shell](["deploy", "--context", ""], names);
+      expect([...words].sort()).toEqual(names.sort());
+      // What would have been made is in the folder, which is what is offered for files.
+      expect(await offered("render", "-c", "ra")).toEqual([]);
+    });
 
-  test("files where an option takes any value", async () => {
-    expect(await offered("render", "-c", "comp")).toEqual(["completion.script"]);
-  });
-});
+    test("files where an option takes any value", async () => {
+      expect(await offered("render", "-c", "comp")).toEqual(["completion.script"]);
+    });
+  },
+);
 
 it("completion of another shell is refused", async () => {
   expect((await hopgate("completion", "tcsh")).code).toBe(2);

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Connection } from "../../../shim/kubernetes/connection.js";
 import { type Folder, temporaryFolder } from "../commands/support.js";
 import { writeKubeconfig } from "./api-server.js";
-import { FakeShop } from "./shop.js";
+import { type FakeShop, shopTest } from "./shop.js";
 
 let folder: Folder;
 beforeEach(() => {
@@ -18,54 +18,36 @@ afterEach(() => {
 
 const open = (context?: string): Connection => Connection.open({ context }, new AbortController().signal);
 
-it("an API server that has too much to do is asked again, some times", async () => {
-  const shop = await FakeShop.open();
-  try {
-    shop.api.busy = 3;
-    expect(await shop.deploy()).toBe(1);
-    expect(shop.api.busy).toBe(0);
-    shop.api.busy = 100;
-    await expect(shop.cluster().revisions.list()).rejects.toThrow("HTTP 429");
-    expect(shop.api.busy).toBeGreaterThan(0);
-  } finally {
-    await shop.close();
-  }
+shopTest("an API server that has too much to do is asked again, some times", async ({ shop }) => {
+  shop.api.busy = 3;
+  expect(await shop.deploy()).toBe(1);
+  expect(shop.api.busy).toBe(0);
+  shop.api.busy = 100;
+  await expect(shop.cluster().revisions.list()).rejects.toThrow("HTTP 429");
+  expect(shop.api.busy).toBeGreaterThan(0);
 });
 
-it("acts as the user and the groups that the kubeconfig says, as kubectl does", async () => {
-  const shop = await FakeShop.open();
-  try {
-    const config = JSON.parse(readFileSync(shop.kubeconfig, "utf8")) as { users: { user: object }[] };
-    const user = {
-      as: "dev",
-      "as-groups": ["team", "shop-deployers"],
-      "as-uid": "7",
-      "as-user-extra": { "a/b": ["c"] },
-    };
-    config.users = config.users.map((one) => ({ ...one, user }));
-    writeFileSync(shop.kubeconfig, JSON.stringify(config));
-    await shop.cluster().connection.send({ method: "GET", path: "/version" });
-    expect(shop.api.headers).toMatchObject({
-      "impersonate-user": "dev",
-      "impersonate-group": "team, shop-deployers",
-      "impersonate-uid": "7",
-      "impersonate-extra-a%2fb": "c",
-    });
-  } finally {
-    await shop.close();
-  }
+/** Makes that the user of the shop's kubeconfig. */
+function become(shop: FakeShop, user: object): void {
+  const config = JSON.parse(readFileSync(shop.kubeconfig, "utf8")) as { users: object[] };
+  writeFileSync(shop.kubeconfig, JSON.stringify({ ...config, users: [{ name: "user", user }] }));
+}
+
+shopTest("acts as the user and the groups that the kubeconfig says, as kubectl does", async ({ shop }) => {
+  const groups = ["team", "shop-deployers"];
+  become(shop, { as: "dev", "as-groups": groups, "as-uid": "7", "as-user-extra": { "a/b": ["c"] } });
+  await shop.cluster().connection.send({ method: "GET", path: "/version" });
+  expect(shop.api.headers).toMatchObject({
+    "impersonate-user": "dev",
+    "impersonate-group": "team, shop-deployers",
+    "impersonate-uid": "7",
+    "impersonate-extra-a%2fb": "c",
+  });
 });
 
-it("acts as nobody else where groups come without a user, which kubectl refuses too", async () => {
-  const shop = await FakeShop.open();
-  try {
-    const config = JSON.parse(readFileSync(shop.kubeconfig, "utf8")) as { users: { user: object }[] };
-    config.users = config.users.map((one) => ({ ...one, user: { "as-groups": ["team"] } }));
-    writeFileSync(shop.kubeconfig, JSON.stringify(config));
-    expect(() => shop.cluster()).toThrow("acts as groups, a uid or extra, and as no user");
-  } finally {
-    await shop.close();
-  }
+shopTest("acts as nobody else where groups come without a user, which kubectl refuses too", ({ shop }) => {
+  become(shop, { "as-groups": ["team"] });
+  expect(() => shop.cluster()).toThrow("acts as groups, a uid or extra, and as no user");
 });
 
 describe("KUBECONFIG with several files", () => {
