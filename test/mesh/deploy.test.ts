@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { type Seen, seenHeader } from "../support/echo.js";
+import { eventually } from "../support/local-mesh.js";
 import { meshPrograms } from "../support/mesh-box.js";
+import { CALLER } from "./box/google.js";
 import { moduleWithout } from "./deployment.js";
 import { REPORTS_HOST, Shop, SHOP } from "./shop.js";
 
@@ -225,6 +227,29 @@ describe.skipIf(programs === undefined)(
       expect(await shop.deploy()).toMatchObject({ code: 0 });
       expect((await shop.hopgate("uninstall", "-y")).code).toBe(0);
       expect(await shop.snapshot()).toEqual(untouched);
+    });
+
+    it("a waypoint that validates lets in whoever has a good token for it, and nobody else", async () => {
+      const audience = "https://llm.example.internal";
+      const file = SHOP.replace("port: 80 } }", "port: 80 }, through: agents }").replace(
+        "name: waypoint } }",
+        "name: waypoint }, validate: google }",
+      );
+      const validator = `validators: { google: { audiences: [${audience}], emails: [${CALLER}] } }\n`;
+      await shop.work.write("validating.yaml", `${file}${validator}`);
+      await shop.grant(shop.mesh, "validating.yaml");
+      const { code, stderr } = await shop.deploy("-c", "validating.yaml");
+      expect(code, stderr).toBe(0);
+      const withToken = async (token: string): Promise<number> =>
+        (await shop.send("llm", shop.ingress, { authorization: `Bearer ${token}` })).status;
+      const good = await shop.idToken(audience);
+      await eventually(async () => ((await withToken(good)) === 200 ? true : undefined));
+      const bare = await shop.answered("llm", { status: 401 });
+      expect(bare.headers["x-hopgate-error"]).toBe("token_missing");
+      expect(await withToken(await shop.idToken("https://other.example.internal"))).toBe(401);
+      expect(await withToken(`${good.slice(0, -8)}AAAAAAAA`)).toBe(401);
+      expect(await shop.deploy()).toMatchObject({ code: 0 });
+      await shop.grant(shop.mesh);
     });
 
     it("deploys a TrafficExtension, where that is wanted, and takes the place of the WasmPlugin", async () => {

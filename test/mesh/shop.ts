@@ -11,7 +11,7 @@ import { startEcho } from "../support/echo.js";
 import { eventually } from "../support/local-mesh.js";
 import { Box, type Programs } from "./box/box.js";
 import { run } from "./box/command.js";
-import { CALLER, deployToCloudRun, startGoogle } from "./box/google.js";
+import { CALLER, deployToCloudRun, type Google, startGoogle } from "./box/google.js";
 import type { Mesh } from "./box/mesh.js";
 import type { Proxy } from "./box/proxy.js";
 import { type Ran, Workplace } from "./deployment.js";
@@ -68,6 +68,7 @@ export class Shop {
     readonly ingress: Proxy,
     readonly waypoint: Proxy,
     readonly cloudRun: CloudRun,
+    private readonly google: Google,
     private readonly echo: LocalServer,
     /** Certificate and key of the gateway. */
     private readonly identity: TlsIdentity,
@@ -97,7 +98,7 @@ export class Shop {
     const pushed = await work.run("push", `${box.registry.host}/hopgate/filter`, "--plain-http");
     const [image, kubeconfig] = [pushed.stdout.trim(), await mesh.cluster.writeKubeconfig("user", { user: DEPLOYER })];
     const ca = authority.certificate;
-    const shop = new Shop(box, mesh, work, ingress, waypoint, cloudRun, echo, identity, ca, image, kubeconfig);
+    const shop = new Shop(box, mesh, work, ingress, waypoint, cloudRun, google, echo, identity, ca, image, kubeconfig);
     await shop.grant(mesh);
     return shop;
   }
@@ -212,9 +213,21 @@ export class Shop {
   }
 
   /** As somebody outside of the mesh. */
-  send(name: string, through: Proxy = this.ingress): Promise<ClientResponse> {
+  send(
+    name: string,
+    through: Proxy = this.ingress,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<ClientResponse> {
     const url = `https://${name}.example.internal/`;
-    return request({ url, connectTo: { host: through.address, port: 443 }, ca: this.ca });
+    return request({ url, connectTo: { host: through.address, port: 443 }, ca: this.ca, headers });
+  }
+
+  /** An ID token of `CALLER`, as a Pod of its own gets one. */
+  async idToken(audience: string): Promise<string> {
+    const path = `/computeMetadata/v1/instance/service-accounts/default/identity?format=full&audience=${encodeURIComponent(audience)}`;
+    const response = await fetch(`${this.google.metadata.origin}${path}`, { headers: { "metadata-flavor": "Google" } });
+    expect(response.status).toBe(200);
+    return response.text();
   }
 
   /** Until it is answered with that status. */
