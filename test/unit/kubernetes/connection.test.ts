@@ -7,17 +7,6 @@ import { type Folder, temporaryFolder } from "../commands/support.js";
 import { writeKubeconfig } from "./api-server.js";
 import { type FakeShop, shopTest } from "./shop.js";
 
-let folder: Folder;
-beforeEach(() => {
-  folder = temporaryFolder();
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-  folder.remove();
-});
-
-const open = (context?: string): Connection => Connection.open({ context }, new AbortController().signal);
-
 shopTest("an API server that has too much to do is asked again, some times", async ({ shop }) => {
   shop.api.busy = 3;
   expect(await shop.deploy()).toBe(1);
@@ -51,6 +40,17 @@ shopTest("acts as nobody else where groups come without a user, which kubectl re
 });
 
 describe("KUBECONFIG with several files", () => {
+  let folder: Folder;
+  beforeEach(() => {
+    folder = temporaryFolder();
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    folder.remove();
+  });
+
+  const open = (context?: string): Connection => Connection.open({ context }, new AbortController().signal);
+
   it("is what those say that are there: of two words about one thing, the first", async () => {
     const first = await writeKubeconfig(`${folder.path}/first`, [{ name: "one", port: 1001 }]);
     const second = await writeKubeconfig(`${folder.path}/second`, [
