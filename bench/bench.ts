@@ -44,12 +44,6 @@ export interface BenchRun {
   readonly onProgress: (text: string) => void;
 }
 
-/**
- * How long a variant is under load at a time when CPU is measured. What a neighbour takes of the shared cache changes within seconds:
- * turns of half a second are met by it unevenly, and make intervals several times as wide.
- */
-const TURN_SEC = 0.1;
-
 /** Latency needs more requests than CPU does: p99.9 is a matter of one in a thousand. */
 const LATENCY_TIMES = 4;
 const LATENCY_VARIANTS = ["none", "empty", "hopgate-route", "hopgate-inject", "rust-inject", "lua-inject", "peer"];
@@ -143,7 +137,7 @@ async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPar
     workload: workload.id,
     name: workload.name,
     workers: workload.workers,
-    ...turnsOf(run),
+    ...turnsOf(run, workload),
     chunks: workload.chunks ?? null,
     variants: results,
     ratios: [...ratiosOf(results), ...validationRatio(results)],
@@ -151,8 +145,11 @@ async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPar
 }
 
 /** As much time under load as was asked for, in short turns. */
-function turnsOf({ rounds, seconds }: BenchRun): { readonly rounds: number; readonly seconds: number } {
-  const turns = Math.max(1, Math.round(seconds / TURN_SEC));
+function turnsOf(
+  { rounds, seconds }: BenchRun,
+  { turnMs }: Workload,
+): { readonly rounds: number; readonly seconds: number } {
+  const turns = Math.max(1, Math.round((seconds * 1000) / turnMs));
   return { rounds: rounds * turns, seconds: seconds / turns };
 }
 
@@ -162,7 +159,7 @@ async function cpuOf(
   variants: readonly Variant[],
 ): Promise<{ readonly results: readonly CpuResult[] }> {
   const { run, tokens } = scene;
-  const { rounds, seconds } = turnsOf(run);
+  const { rounds, seconds } = turnsOf(run, workload);
   return withSubject(scene, `cpu-${workload.id}`, variants, workload.workers, async (subject) => {
     const results = await measureCpu({
       subject,

@@ -1,14 +1,6 @@
-import { once } from "node:events";
 import http2 from "node:http2";
 
-/** Closed-loop load over HTTP/2 in clear text. */
-export interface Http2Load {
-  readonly port: number;
-  /** Kept connections, each with one request at a time. */
-  readonly connections: number;
-  /** Headers and body of the next request; undefined: that was all. */
-  readonly next: () => Http2Request | undefined;
-}
+import { type KeptLoad, sum } from "./load.js";
 
 export interface Http2Request {
   readonly headers: http2.OutgoingHttpHeaders;
@@ -17,25 +9,25 @@ export interface Http2Request {
   readonly grpcStatus?: string;
 }
 
-/** As `sendClosedLoop`, over HTTP/2. @throws Error if an answer is no 200, or of another `grpc-status` than asked for */
-export async function sendClosedLoopHttp2({ port, connections, next }: Http2Load): Promise<number> {
-  const counts = await Promise.all(Array.from({ length: connections }, () => exchange(port, next)));
-  return counts.reduce((sum, count) => sum + count, 0);
+/** As `keepOpen`, over HTTP/2 in clear text: an answer must be a 200, and of the `grpc-status` that was asked for. */
+export function keepOpenHttp2(port: number, connections: number): KeptLoad<Http2Request> {
+  const sessions = Array.from({ length: connections }, () => {
+    // Of an error the running request says.
+    return http2.connect(`http://127.0.0.1:${port}`).on("error", () => undefined);
+  });
+  return {
+    run: async (next) => sum(await Promise.all(sessions.map((session) => exchange(session, next)))),
+    close: () => sessions.forEach((session) => session.destroy()),
+  };
 }
 
-async function exchange(port: number, next: Http2Load["next"]): Promise<number> {
-  const session = http2.connect(`http://127.0.0.1:${port}`);
+async function exchange(session: http2.ClientHttp2Session, next: () => Http2Request | undefined): Promise<number> {
   let count = 0;
-  try {
-    for (let request = next(); request !== undefined; request = next()) {
-      await send(session, request);
-      count += 1;
-    }
-    return count;
-  } finally {
-    session.close();
-    await once(session, "close");
+  for (let request = next(); request !== undefined; request = next()) {
+    await send(session, request);
+    count += 1;
   }
+  return count;
 }
 
 function send(session: http2.ClientHttp2Session, { headers, body, grpcStatus }: Http2Request): Promise<void> {

@@ -1,28 +1,45 @@
 import { connect, type Socket } from "node:net";
 
-/** Closed-loop load over HTTP/1.1: as much as the other side takes. For figures of CPU, which do not depend on who sends. */
-export interface Load {
-  /** At 127.0.0.1. */
-  readonly port: number;
-  /** Kept connections, each with one request at a time. */
-  readonly connections: number;
-  /** The bytes of the next request; undefined: that was all. */
-  readonly next: () => Buffer | undefined;
+/** Load on connections that stay open from one turn to the next: what connecting costs is in no figure. */
+export interface KeptLoad<Request> {
+  /**
+   * Sends, on each connection the next request as soon as the answer to the last is there, until `next` gives none; returns how many
+   * were answered. @throws Error if an answer is not what it should be
+   */
+  readonly run: (next: () => Request | undefined) => Promise<number>;
+  readonly close: () => void;
 }
 
 const END_OF_HEAD = "\r\n\r\n";
 
 /**
- * Sends requests, on each connection the next as soon as the answer to the last is there, and returns how many were answered. Plain
- * sockets, since a full client would take the CPU that the measured Envoy needs: answers must have a `content-length`.
- *
- * @throws Error if an answer is no 200
+ * Closed-loop load over HTTP/1.1, at 127.0.0.1: as much as the other side takes. Requests are bytes, sent on plain sockets, since a full
+ * client would take the CPU that the measured Envoy needs: answers must have a `content-length`, and be a 200.
  */
-export async function sendClosedLoop({ port, connections, next }: Load): Promise<number> {
-  const counts = await Promise.all(
-    Array.from({ length: connections }, () => exchange(connect(port, "127.0.0.1"), next)),
-  );
-  return counts.reduce((sum, count) => sum + count, 0);
+export function keepOpen(port: number, connections: number): KeptLoad<Buffer> {
+  const kept = Array.from({ length: connections }, () => new Connection(connect(port, "127.0.0.1")));
+  return {
+    run: async (next) => sum(await Promise.all(kept.map((connection) => connection.run(next)))),
+    close: () => kept.forEach((connection) => connection.close()),
+  };
+}
+
+/** `keepOpen` for one turn. */
+export async function sendClosedLoop(load: {
+  readonly port: number;
+  readonly connections: number;
+  readonly next: () => Buffer | undefined;
+}): Promise<number> {
+  const kept = keepOpen(load.port, load.connections);
+  try {
+    return await kept.run(load.next);
+  } finally {
+    kept.close();
+  }
+}
+
+export function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }
 
 /** `next` of a load that ends `durationMs` from now. */
@@ -37,33 +54,71 @@ export function requestBytes(host: string, headers: Readonly<Record<string, stri
   return Buffer.from(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines.join("")}\r\n`);
 }
 
-function exchange(socket: Socket, next: () => Buffer | undefined): Promise<number> {
-  let count = 0;
-  let pending = "";
-  socket.setNoDelay(true);
-  return new Promise((resolve, reject) => {
-    const send = (): void => {
-      const request = next();
-      if (request === undefined) socket.end(() => resolve(count));
-      else socket.write(request);
-    };
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error("the connection ended before the answer")));
-    socket.once("connect", send);
-    socket.on("data", (chunk: Buffer) => {
-      pending += chunk.toString("latin1");
-      const size = answerSize(pending);
-      if (size < 0 || pending.length < size) return;
-      if (!pending.startsWith("HTTP/1.1 200 ")) {
-        socket.destroy();
-        reject(new Error(`the answer was ${pending.slice(0, 200)}`));
+/** What a connection is doing in this turn. */
+interface Turn {
+  readonly next: () => Buffer | undefined;
+  readonly resolve: (count: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class Connection {
+  private turn: Turn | undefined;
+  private count = 0;
+  private pending = "";
+  private ended: Error | undefined;
+
+  constructor(private readonly socket: Socket) {
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.receive(chunk));
+    socket.once("error", (error) => this.fail(error));
+    socket.once("close", () => this.fail(new Error("the connection ended before the answer")));
+  }
+
+  run(next: Turn["next"]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.ended !== undefined) {
+        reject(this.ended);
         return;
       }
-      pending = pending.slice(size);
-      count += 1;
-      send();
+      this.count = 0;
+      this.turn = { next, resolve, reject };
+      this.sendNext(this.turn);
     });
-  });
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private sendNext({ next, resolve }: Turn): void {
+    const request = next();
+    if (request === undefined) {
+      this.turn = undefined;
+      resolve(this.count);
+    } else {
+      this.socket.write(request);
+    }
+  }
+
+  private receive(chunk: Buffer): void {
+    this.pending += chunk.toString("latin1");
+    const size = answerSize(this.pending);
+    if (size < 0 || this.pending.length < size) return;
+    if (!this.pending.startsWith("HTTP/1.1 200 ")) {
+      this.fail(new Error(`the answer was ${this.pending.slice(0, 200)}`));
+      this.socket.destroy();
+      return;
+    }
+    this.pending = this.pending.slice(size);
+    this.count += 1;
+    if (this.turn !== undefined) this.sendNext(this.turn);
+  }
+
+  private fail(error: Error): void {
+    this.ended ??= error;
+    this.turn?.reject(this.ended);
+    this.turn = undefined;
+  }
 }
 
 /** Bytes of the first answer in `text`, headers and body; -1 while its headers are not whole. */

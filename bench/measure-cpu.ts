@@ -39,33 +39,31 @@ const WARM_UP_MS = 500;
  * it, so that what changes on the machine between rounds cancels out; every other round goes through them backwards.
  */
 export async function measureCpu(options: CpuOptions): Promise<readonly CpuResult[]> {
-  const { workload, variants, rounds, durationMs, onProgress } = options;
+  const { subject, workload, variants, rounds, durationMs, headersFor, onProgress } = options;
+  const loads = variants.map((variant) => ({
+    variant,
+    load: workload.open({ port: subject.portOf(variant), variant, headers: headersFor(variant) }),
+  }));
   const costs = new Map(variants.map(({ id }): [string, number[]] => [id, []]));
   const requests = new Map<string, number>();
-  for (const variant of variants) {
-    onProgress(`${workload.name}: warming up: ${variant.name}`);
-    await costOf(options, variant, WARM_UP_MS);
-  }
-  for (let round = 1; round <= rounds; round++) {
-    for (const variant of round % 2 === 1 ? variants : variants.toReversed()) {
-      onProgress(`${workload.name}: round ${round} of ${rounds}: ${variant.name}`);
-      const { cpuUs, count } = await costOf(options, variant, durationMs);
-      costs.get(variant.id)?.push(cpuUs);
-      requests.set(variant.id, (requests.get(variant.id) ?? 0) + count);
+  try {
+    for (const { variant, load } of loads) {
+      onProgress(`${workload.name}: warming up: ${variant.name}`);
+      await load.busy(WARM_UP_MS);
     }
+    for (let round = 1; round <= rounds; round++) {
+      onProgress(`${workload.name}: round ${round} of ${rounds}`);
+      for (const { variant, load } of round % 2 === 1 ? loads : loads.toReversed()) {
+        const before = cpuTimeUs(subject.envoy.pid);
+        const count = await load.busy(durationMs);
+        costs.get(variant.id)?.push((cpuTimeUs(subject.envoy.pid) - before) / count);
+        requests.set(variant.id, (requests.get(variant.id) ?? 0) + count);
+      }
+    }
+  } finally {
+    for (const { load } of loads) load.close();
   }
   return variants.map((variant) => resultOf(variant, costs, requests.get(variant.id) ?? 0));
-}
-
-async function costOf(
-  { subject, workload, headersFor }: CpuOptions,
-  variant: Variant,
-  durationMs: number,
-): Promise<{ readonly cpuUs: number; readonly count: number }> {
-  const target = { port: subject.portOf(variant), variant, headers: headersFor(variant) };
-  const before = cpuTimeUs(subject.envoy.pid);
-  const count = await workload.send(target, durationMs);
-  return { cpuUs: (cpuTimeUs(subject.envoy.pid) - before) / count, count };
 }
 
 function resultOf(

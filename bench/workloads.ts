@@ -1,6 +1,6 @@
-import { sendClosedLoop, during, requestBytes } from "./load.js";
-import { sendClosedLoopHttp2, type Http2Request } from "./load-http2.js";
-import { readStreams } from "./load-stream.js";
+import { during, keepOpen, type KeptLoad, requestBytes } from "./load.js";
+import { type Http2Request, keepOpenHttp2 } from "./load-http2.js";
+import { keepOpenForStreams } from "./load-stream.js";
 import { CHUNKS, GRPC_MESSAGE } from "./services.js";
 import type { Variant } from "./variants.js";
 
@@ -15,8 +15,19 @@ export interface Workload {
   readonly chunks?: number;
   /** The variants that are measured under it: all, or `FEW`. */
   readonly variants: "all" | "few";
-  /** Keeps `port` busy for about `durationMs`; returns how many requests were answered. */
-  readonly send: (target: Target, durationMs: number) => Promise<number>;
+  /**
+   * How long one variant is under load before the next has its turn. What a neighbour takes of the shared caches changes within
+   * milliseconds: turns of half a second are met by it unevenly, and make intervals many times as wide.
+   */
+  readonly turnMs: number;
+  /** Connects. */
+  readonly open: (target: Target) => OpenWorkload;
+}
+
+export interface OpenWorkload {
+  /** Keeps the target busy for about `durationMs`; returns how many requests were answered. */
+  readonly busy: (durationMs: number) => Promise<number>;
+  readonly close: () => void;
 }
 
 export interface Target {
@@ -28,6 +39,10 @@ export interface Target {
 
 const CONNECTIONS = 8;
 const STREAMS = 64;
+
+const TURN_MS = 20;
+/** Less than a stream lasts: in a turn each connection has one. */
+const STREAM_TURN_MS = 50;
 
 /** What is compared under the workloads that are not the headline. */
 export const FEW: readonly string[] = [
@@ -70,7 +85,8 @@ export const SMALL_REQUESTS: Workload = {
   name: "small requests, HTTP/1.1",
   workers: 1,
   variants: "all",
-  send: http1(BROWSER),
+  turnMs: TURN_MS,
+  open: http1(BROWSER),
 };
 
 export const WORKLOADS: readonly Workload[] = [
@@ -80,30 +96,36 @@ export const WORKLOADS: readonly Workload[] = [
     name: "small requests, HTTP/2",
     workers: 1,
     variants: "few",
-    send: http2(({ variant, headers }) => ({
+    turnMs: TURN_MS,
+    open: http2(({ variant, headers }) => ({
       headers: { ":path": "/v1/models", ":authority": variant.host, ...BROWSER, ...headers() },
     })),
   },
-  { id: "headers", name: "20 request headers", workers: 1, variants: "few", send: http1(MANY) },
+  {
+    id: "headers",
+    name: "20 request headers",
+    workers: 1,
+    variants: "few",
+    turnMs: TURN_MS,
+    open: http1(MANY),
+  },
   {
     id: "stream",
     name: `streams of ${CHUNKS} chunks`,
     chunks: CHUNKS,
     workers: 1,
     variants: "few",
-    send: ({ port, variant, headers }, durationMs) =>
-      readStreams({
-        port,
-        streams: STREAMS,
-        next: during(durationMs, () => ({ host: variant.host, ...BROWSER, ...headers() })),
-      }),
+    turnMs: STREAM_TURN_MS,
+    open: ({ port, variant, headers }) =>
+      timed(keepOpenForStreams(port, STREAMS), () => ({ host: variant.host, ...BROWSER, ...headers() })),
   },
   {
     id: "grpc",
     name: "gRPC unary",
     workers: 1,
     variants: "few",
-    send: http2(({ variant, headers }) => ({
+    turnMs: TURN_MS,
+    open: http2(({ variant, headers }) => ({
       headers: {
         ":method": "POST",
         ":path": "/bench.Echo/Say",
@@ -116,22 +138,28 @@ export const WORKLOADS: readonly Workload[] = [
       grpcStatus: "0",
     })),
   },
-  { id: "workers", name: "small requests, two workers", workers: 2, variants: "few", send: http1(BROWSER) },
+  {
+    id: "workers",
+    name: "small requests, two workers",
+    workers: 2,
+    variants: "few",
+    turnMs: TURN_MS,
+    open: http1(BROWSER),
+  },
 ];
 
-function http1(fixed: Readonly<Record<string, string>>): Workload["send"] {
-  return ({ port, variant, headers }, durationMs) => {
+function http1(fixed: Readonly<Record<string, string>>): Workload["open"] {
+  return ({ port, variant, headers }) => {
     const whole = variant.token === "new" ? undefined : requestBytes(variant.host, { ...fixed, ...headers() });
-    const next = during(durationMs, () => whole ?? requestBytes(variant.host, { ...fixed, ...headers() }));
-    return sendClosedLoop({ port, connections: CONNECTIONS, next });
+    const request = (): Buffer => whole ?? requestBytes(variant.host, { ...fixed, ...headers() });
+    return timed(keepOpen(port, CONNECTIONS), request);
   };
 }
 
-function http2(request: (target: Target) => Http2Request): Workload["send"] {
-  return (target, durationMs) =>
-    sendClosedLoopHttp2({
-      port: target.port,
-      connections: CONNECTIONS,
-      next: during(durationMs, () => request(target)),
-    });
+function http2(request: (target: Target) => Http2Request): Workload["open"] {
+  return (target) => timed(keepOpenHttp2(target.port, CONNECTIONS), () => request(target));
+}
+
+function timed<Request>({ run, close }: KeptLoad<Request>, request: () => Request): OpenWorkload {
+  return { busy: (durationMs) => run(during(durationMs, request)), close };
 }

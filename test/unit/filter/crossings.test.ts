@@ -36,28 +36,29 @@ describe("a request", () => {
   test("with a token, at an edge that tells nobody its time: three writes", async () => {
     const proxy = await warmFilter();
     // The backend, the token, the stamp; and the report of a hop behind goes.
-    expect(crossings(proxy, KB)).toEqual({ ...BASE, [REPLACE]: 3, [REMOVE]: 1 });
+    expect(crossings(proxy, KB)).toEqual({ ...BASE, [ADD]: 2, [REPLACE]: 1, [REMOVE]: 1 });
   });
 
   test("to the cluster, at an edge that tells nobody its time: two writes", async () => {
-    expect(crossings(await warmFilter(), LLM)).toEqual({ ...BASE, [REPLACE]: 2, [REMOVE]: 1 });
+    expect(crossings(await warmFilter(), LLM)).toEqual({ ...BASE, [ADD]: 2, [REMOVE]: 1 });
   });
 
   test("with a token, at an edge that tells its time", async () => {
     const proxy = await warmFilter(pluginConfig({ timing: { expose: "always" } }));
-    expect(crossings(proxy, KB)).toEqual({ ...BASE, [REPLACE]: 3, [REMOVE]: 1, [ADD]: 1 });
+    expect(crossings(proxy, KB)).toEqual({ ...BASE, [ADD]: 2 + 1, [REPLACE]: 1, [REMOVE]: 1 });
   });
 
   test("at an inner hop", async () => {
     const proxy = await warmFilter(pluginConfig({ edge: false }));
-    expect(crossings(proxy, LLM)).toEqual({ ...BASE, [REPLACE]: 3 });
+    expect(crossings(proxy, LLM)).toEqual({ ...BASE, [ADD]: 2, [REPLACE]: 1 });
   });
 
   test("at an inner hop with another behind it", async () => {
     const proxy = await warmFilter(oneRoute({ through: "agents" }, { edge: false }));
     expect(crossings(proxy, KB, [], [["x-hopgate-timing", "agents;dur=1.000"]])).toEqual({
       ...BASE,
-      [REPLACE]: 3,
+      [ADD]: 2,
+      [REPLACE]: 1,
       [READ]: 1,
     });
   });
@@ -66,12 +67,17 @@ describe("a request", () => {
     const proxy = await warmFilter(oneRoute({}, { edge: false, match: "service" }), {
       properties: { "xds.filter_chain_name": `a|80|http|${KB}` },
     });
-    expect(crossings(proxy, "any.example")).toEqual({ ...BASE, [REPLACE]: 3, ["env.proxy_get_property"]: 1 });
+    expect(crossings(proxy, "any.example")).toEqual({
+      ...BASE,
+      [ADD]: 2,
+      [REPLACE]: 1,
+      ["env.proxy_get_property"]: 1,
+    });
   });
 
   test("that no route matches", async () => {
     // Whatever is behind may be a hop, but an edge that tells nobody need not read its report.
-    expect(crossings(await warmFilter(), "other.example")).toEqual({ ...BASE, [REPLACE]: 1, [REMOVE]: 1 });
+    expect(crossings(await warmFilter(), "other.example")).toEqual({ ...BASE, [ADD]: 1, [REMOVE]: 1 });
   });
 
   test("on a bypassed path costs the clock once and its headers once", async () => {
@@ -80,7 +86,7 @@ describe("a request", () => {
     expect(crossings(proxy, LLM)).toEqual({ [CLOCK]: 1, [PAIRS]: 1, [REMOVE]: 1 });
   });
 
-  test("with forged headers: one removal each", async () => {
+  test("with forged headers: one removal each, and what the hop says replaces what may be there", async () => {
     const forged: Headers = [
       ["x-hopgate-backend", "a"],
       ["x-hopgate-caller", "b"],
@@ -91,7 +97,7 @@ describe("a request", () => {
 
   test("with a hundred more headers: no more", async () => {
     const noise: Headers = Array.from({ length: 100 }, (_, i) => [`x-noise-${i}`, "n".repeat(30)]);
-    expect(crossings(await warmFilter(), KB, noise)).toEqual({ ...BASE, [REPLACE]: 3, [REMOVE]: 1 });
+    expect(crossings(await warmFilter(), KB, noise)).toEqual({ ...BASE, [ADD]: 2, [REPLACE]: 1, [REMOVE]: 1 });
   });
 });
 

@@ -52,16 +52,24 @@ impl Request {
         }
     }
 
-    fn stamp(&self, stamps: &[u8]) {
-        let hop = self.config.hop.as_str();
-        if self.config.edge || stamps.is_empty() {
-            self.set_http_request_header("x-hopgate-path", Some(hop));
+    fn stamp(&self, head: &Head) {
+        let hop = self.config.hop.as_bytes();
+        if self.config.edge || head.stamps.is_empty() {
+            self.set_own(head, "x-hopgate-path", hop);
             return;
         }
-        let commas = stamps.iter().filter(|&&byte| byte == b',').count();
+        let commas = head.stamps.iter().filter(|&&byte| byte == b',').count();
         if commas + 1 < MAX_STAMPS {
-            let path = [stamps, b",", hop.as_bytes()].concat();
-            self.set_http_request_header_bytes("x-hopgate-path", Some(&path));
+            self.set_own(head, "x-hopgate-path", &[head.stamps, b",", hop].concat());
+        }
+    }
+
+    /// Where nothing came that looks like ours there is nothing to replace, and to add costs the host half as much.
+    fn set_own(&self, head: &Head, name: &str, value: &[u8]) {
+        if head.has_own {
+            self.set_http_request_header_bytes(name, Some(value));
+        } else {
+            self.add_http_request_header_bytes(name, value);
         }
     }
 
@@ -144,11 +152,11 @@ impl HttpContext for Request {
         if backend.is_none() && config.reject_unmatched {
             return self.refuse(Outcome::RouteUnmatched, 404, "route_unmatched");
         }
-        self.stamp(head.stamps);
+        self.stamp(&head);
         let Some(backend) = backend else { return self.forward() };
         self.backend = backend;
         let backend = &config.backends[backend];
-        self.set_http_request_header("x-hopgate-backend", Some(&backend.name));
+        self.set_own(&head, "x-hopgate-backend", backend.name.as_bytes());
         if let Some(token) = backend.token {
             let websocket = head.upgrade.is_empty() || head.upgrade.eq_ignore_ascii_case(b"websocket");
             if head.method == b"CONNECT" || !websocket {
