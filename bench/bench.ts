@@ -10,10 +10,11 @@ import { noiseWarnings, watchMachine } from "./machine.js";
 import { measureBurst } from "./measure-burst.js";
 import { type CpuResult, measureCpu } from "./measure-cpu.js";
 import { measureLatency } from "./measure-latency.js";
+import { measureInstructions } from "./measure-instructions.js";
 import { measureMemory } from "./measure-memory.js";
 import { measureReload } from "./measure-reload.js";
 import { untilServing } from "./probe.js";
-import { type CpuPart, p99Differences, ratiosOf, type Report, validationRatio } from "./report.js";
+import { type CpuPart, instructionsPart, p99Differences, ratiosOf, type Report, validationRatio } from "./report.js";
 import { buildRustPeer, type RustPeer } from "./rust-peer.js";
 import { startSubject, type Subject } from "./subject.js";
 import { CALLERS, callerToken, startSurroundings, type Surroundings } from "./surroundings.js";
@@ -22,7 +23,14 @@ import { allVariants, type Peer, type Variant } from "./variants.js";
 import { FEW, SMALL_REQUESTS, type Workload, WORKLOADS } from "./workloads.js";
 
 /** What there is to measure: the workloads, and what is no matter of CPU per request. */
-export const PARTS = [...WORKLOADS.map(({ id }) => id), "latency", "memory", "reload", "burst"] as const;
+export const PARTS = [
+  ...WORKLOADS.map(({ id }) => id),
+  "latency",
+  "instructions",
+  "memory",
+  "reload",
+  "burst",
+] as const;
 
 export interface BenchRun {
   readonly envoy: LocatedEnvoy;
@@ -75,7 +83,8 @@ export async function bench(run: BenchRun): Promise<Report> {
   const rust: RustPeer = run.hostCalls ? { why: "not needed" } : await builtPeer(run);
   const surroundings = await startSurroundings(run.envoy.path);
   try {
-    const tokens = await tokenSource(surroundings.keys, run.parts.has(SMALL_REQUESTS.id) && !run.hostCalls);
+    const wantNew = run.parts.has(SMALL_REQUESTS.id) || run.parts.has("instructions");
+    const tokens = await tokenSource(surroundings.keys, wantNew && !run.hostCalls);
     const variants = run.hostCalls ? hostCallVariants() : await chosenVariants(run, rust, surroundings);
     const scene: Scene = { run, surroundings, variants, tokens };
     const measured = run.hostCalls ? await measureHostCalls(scene) : await measureParts(scene);
@@ -93,7 +102,7 @@ export async function bench(run: BenchRun): Promise<Report> {
         rust: "path" in rust ? rust.compiler : null,
       },
       generator: measured.latency === null ? null : run.generator.name,
-      skipped: "path" in rust || run.hostCalls ? [] : [{ what: "the Rust peer", why: rust.why }],
+      skipped: skippedOf(run, rust, measured),
       warnings: noiseWarnings(machine, results),
       ...measured,
     };
@@ -102,7 +111,17 @@ export async function bench(run: BenchRun): Promise<Report> {
   }
 }
 
-type Measured = Pick<Report, "cpu" | "latency" | "memory" | "reload" | "burst" | "host_calls">;
+function skippedOf(run: BenchRun, rust: RustPeer, { instructions }: Measured): Report["skipped"] {
+  if (run.hostCalls) return [];
+  return [
+    ...("path" in rust ? [] : [{ what: "the Rust peer", why: rust.why }]),
+    ...(instructions === null && run.parts.has("instructions")
+      ? [{ what: "instructions", why: "there is no Valgrind on PATH" }]
+      : []),
+  ];
+}
+
+type Measured = Pick<Report, "cpu" | "latency" | "instructions" | "memory" | "reload" | "burst" | "host_calls">;
 
 async function measureParts(scene: Scene): Promise<Measured> {
   const cpu: CpuPart[] = [];
@@ -115,6 +134,7 @@ async function measureParts(scene: Scene): Promise<Measured> {
   return {
     cpu,
     latency: run.parts.has("latency") ? await latencyPart(scene, among(LATENCY_VARIANTS)) : null,
+    instructions: run.parts.has("instructions") ? await countedPart(scene) : null,
     memory: run.parts.has("memory")
       ? await measureMemory({ ...shared, variants: among(MEMORY_VARIANTS), requests: run.requests })
       : [],
@@ -126,7 +146,15 @@ async function measureParts(scene: Scene): Promise<Measured> {
 
 async function measureHostCalls(scene: Scene): Promise<Measured> {
   const { results } = await cpuOf(scene, SMALL_REQUESTS, scene.variants);
-  return { cpu: [], latency: null, memory: [], reload: [], burst: [], host_calls: hostCallCosts(results) };
+  return {
+    cpu: [],
+    latency: null,
+    instructions: null,
+    memory: [],
+    reload: [],
+    burst: [],
+    host_calls: hostCallCosts(results),
+  };
 }
 
 async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPart> {
@@ -181,6 +209,13 @@ async function latencyPart(scene: Scene, variants: readonly Variant[]): Promise<
     const results = await measureLatency({ subject, generator, variants, rounds, durationMs, ratePerSec, onProgress });
     return { ...results, rounds, seconds: seconds * LATENCY_TIMES, p99_differences: p99Differences(results) };
   });
+}
+
+async function countedPart({ run, surroundings, variants, tokens }: Scene): Promise<Report["instructions"]> {
+  const { envoy, env, onProgress } = run;
+  const options = { surroundings, variants, tokens, onProgress, envoyPath: envoy.path, path: env["PATH"] ?? "" };
+  const results = await measureInstructions(options);
+  return results === undefined ? null : instructionsPart(results);
 }
 
 /** An Envoy with these variants, each of which answers, as long as `use` takes. */

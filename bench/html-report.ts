@@ -1,4 +1,4 @@
-import type { LatencyPart, CpuPart, Report } from "./report.js";
+import type { CpuPart, InstructionsPart, LatencyPart, Report } from "./report.js";
 import { type Axis, barPlot, escape, linearAxis, linePlot, logAxis, type Series } from "./svg.js";
 import { drawReport } from "./text-report.js";
 
@@ -9,6 +9,7 @@ export function drawHtml(report: Report): string {
     ...report.cpu.map(costPlot),
     ...report.cpu.flatMap(routesPlot),
     ...(report.latency === null ? [] : [latencyPlot(report.latency)]),
+    ...(report.instructions === null ? [] : [instructionsPlot(report.instructions)]),
     ...(report.host_calls.length === 0 ? [] : [hostCallsPlot(report.host_calls)]),
   ];
   return `<!doctype html>
@@ -37,7 +38,7 @@ ${plots.join("\n")}
 function costPlot({ name, workers, variants }: CpuPart): string {
   const bars = variants
     .filter(({ added_us }) => added_us.median !== 0)
-    .map(({ name: variant, added_us: { median, low, high } }) => ({ name: variant, value: median, low, high }));
+    .map(({ name: variant, added_us }) => ({ name: variant, value: added_us.median, interval: added_us }));
   const title = `CPU added per request: ${name}${workers === 1 ? "" : `, ${workers} workers`}`;
   return barPlot(title, "µs", bars);
 }
@@ -85,8 +86,13 @@ function microseconds(lines: readonly Series[]): Axis {
   return linearAxis("µs", greatest(lines));
 }
 
+function instructionsPlot({ variants }: InstructionsPart): string {
+  const bars = variants.map(({ name, added_instructions }) => ({ name, value: added_instructions / 1000 }));
+  return barPlot("Instructions added per request", "thousand", bars);
+}
+
 function hostCallsPlot(costs: Report["host_calls"]): string {
-  const bars = costs.map(({ name, cost_us: { median, low, high } }) => ({ name, value: median, low, high }));
+  const bars = costs.map(({ name, cost_us }) => ({ name, value: cost_us.median, interval: cost_us }));
   return barPlot("CPU of each call of the host", "µs", bars);
 }
 

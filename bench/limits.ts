@@ -45,6 +45,12 @@ export function figuresOf(report: Report): ReadonlyMap<string, number> {
     }
     for (const { variant, to, added_ratio } of ratios) add(`cpu/${workload}/${variant}/to/${to}`, added_ratio);
   }
+  for (const { variant, added_instructions } of report.instructions?.variants ?? []) {
+    add(`instructions/${variant}/added`, added_instructions);
+  }
+  for (const { variant, to, added_ratio } of report.instructions?.ratios ?? []) {
+    add(`instructions/${variant}/to/${to}`, added_ratio);
+  }
   for (const result of report.latency?.variants ?? []) {
     for (const percentile of ["p50", "p90", "p99", "p999"] as const) {
       add(`latency/${result.variant}/${percentile}/added_us`, result.added_us[percentile]);

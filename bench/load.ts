@@ -48,6 +48,12 @@ export function during<T>(durationMs: number, request: () => T): () => T | undef
   return () => (performance.now() < end ? request() : undefined);
 }
 
+/** `next` of a load of `count` requests. */
+export function counted<T>(count: number, request: () => T): () => T | undefined {
+  let left = count;
+  return () => (left-- > 0 ? request() : undefined);
+}
+
 /** The bytes of a request without a body. */
 export function requestBytes(host: string, headers: Readonly<Record<string, string>>, path = "/v1/models"): Buffer {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -1,5 +1,5 @@
 import { cpuTimeUs } from "./cpu.js";
-import { requestBytes, sendClosedLoop } from "./load.js";
+import { counted, requestBytes, sendClosedLoop } from "./load.js";
 import { linearMemories, residentBytes } from "./memory.js";
 import { untilServing } from "./probe.js";
 import { startSubject } from "./subject.js";
@@ -81,8 +81,7 @@ async function measureOne(options: MemoryOptions, variant: Variant): Promise<Mem
 
 function send(port: number, host: string, count: number): Promise<number> {
   const request = requestBytes(host, { "user-agent": "bench", accept: "*/*" });
-  let left = count;
-  return sendClosedLoop({ port, connections: CONNECTIONS, next: () => (left-- > 0 ? request : undefined) });
+  return sendClosedLoop({ port, connections: CONNECTIONS, next: counted(count, () => request) });
 }
 
 /** Of the workers' VMs and the main thread's, which handles no requests: a worker's is never smaller. */

@@ -1,5 +1,6 @@
 import type { Generator } from "./generator.js";
 import type { HostCallCost } from "./host-calls.js";
+import type { InstructionsResult } from "./measure-instructions.js";
 import type { Machine } from "./machine.js";
 import type { BurstResult } from "./measure-burst.js";
 import type { CpuResult } from "./measure-cpu.js";
@@ -30,6 +31,7 @@ export interface Report {
   readonly warnings: readonly string[];
   readonly cpu: readonly CpuPart[];
   readonly latency: LatencyPart | null;
+  readonly instructions: InstructionsPart | null;
   readonly memory: readonly MemoryResult[];
   readonly reload: readonly ReloadResult[];
   readonly burst: readonly BurstResult[];
@@ -55,6 +57,12 @@ export interface Ratio {
   readonly variant: string;
   readonly to: string;
   readonly added_ratio: Estimate;
+}
+
+export interface InstructionsPart {
+  readonly variants: readonly InstructionsResult[];
+  /** What one variant adds, divided by what another adds. */
+  readonly ratios: readonly { readonly variant: string; readonly to: string; readonly added_ratio: number }[];
 }
 
 export interface LatencyPart extends LatencyResults {
@@ -106,6 +114,15 @@ export function validationRatio(results: readonly CpuResult[]): readonly Ratio[]
       added_ratio: estimateRatio(added, native),
     },
   ];
+}
+
+export function instructionsPart(variants: readonly InstructionsResult[]): InstructionsPart {
+  const ratios = pairsAmong(variants).map(([above, below]) => ({
+    variant: above.variant,
+    to: below.variant,
+    added_ratio: above.added_instructions / below.added_instructions,
+  }));
+  return { variants, ratios };
 }
 
 export function p99Differences({ variants }: LatencyResults): LatencyPart["p99_differences"] {

@@ -22,6 +22,8 @@ export interface SubjectOptions {
   readonly variants: readonly Variant[];
   readonly upstreams: Upstreams;
   readonly workers: number;
+  /** As that of `startEnvoy`. */
+  readonly readyTimeoutMs?: number;
 }
 
 export async function startSubject({ variants, upstreams, ...options }: SubjectOptions): Promise<Subject> {
@@ -35,16 +37,17 @@ interface BenchEnvoyOptions {
   readonly name: string;
   readonly config: object;
   readonly workers: number;
+  readonly readyTimeoutMs?: number;
 }
 
 /** Starts an Envoy with a configuration of ours; it goes with the keeper. */
 export async function startBenchEnvoy(options: BenchEnvoyOptions): Promise<RunningEnvoy> {
-  const { keeper, envoyPath, name, config, workers } = options;
+  const { keeper, envoyPath, name, config, workers, ...timeouts } = options;
   const dir = join(keeper.workDir, name);
   await mkdir(dir, { recursive: true });
   const configPath = join(dir, "envoy.json");
   await writeFile(configPath, JSON.stringify(config));
-  return startEnvoy({ keeper, envoyPath, hop: name, dir, configPath, concurrency: workers });
+  return startEnvoy({ keeper, envoyPath, hop: name, dir, configPath, concurrency: workers, ...timeouts });
 }
 
 export function portOf(envoy: RunningEnvoy, listener: string): number {

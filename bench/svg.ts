@@ -9,8 +9,8 @@ export interface Series {
 export interface Bar {
   readonly name: string;
   readonly value: number;
-  readonly low: number;
-  readonly high: number;
+  /** Its 95 % interval; none where the figure is exact. */
+  readonly interval?: { readonly low: number; readonly high: number };
 }
 
 /** Where the numbers of an axis are. */
@@ -29,17 +29,21 @@ const MARGIN = { left: 70, right: 190, top: 16, bottom: 48 } as const;
 
 /** Horizontal bars from 0, each with its interval and its figure. */
 export function barPlot(title: string, unit: string, bars: readonly Bar[]): string {
-  const axis = linearAxis(unit, Math.max(...bars.map(({ high }) => high), 0));
+  const axis = linearAxis(unit, Math.max(...bars.map(({ value, interval }) => interval?.high ?? value), 0));
   const plotWidth = WIDTH - NAMES - 80;
   const height = bars.length * ROW + MARGIN.bottom;
   const x = (value: number): number => NAMES + axis.place(Math.max(value, 0)) * plotWidth;
-  const rows = bars.map(({ name, value, low, high }, index) => {
+  const rows = bars.map(({ name, value, interval }, index) => {
     const y = index * ROW + ROW / 2;
+    const { low, high } = interval ?? { low: value, high: value };
+    const known = interval === undefined ? "" : `, 95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}`;
     return [
-      `<g><title>${escape(`${name}: ${value.toFixed(2)} ${unit}, 95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}`)}</title>`,
+      `<g><title>${escape(`${name}: ${value.toFixed(2)} ${unit}${known}`)}</title>`,
       text(NAMES - 10, y + 4, name, "end"),
       `<rect class="s0 bar" x="${NAMES}" y="${y - 8}" width="${at(x(value) - NAMES)}" height="16" rx="2"/>`,
-      `<path class="interval" d="M${at(x(low))} ${y}H${at(x(high))}M${at(x(low))} ${y - 4}v8M${at(x(high))} ${y - 4}v8"/>`,
+      interval === undefined
+        ? ""
+        : `<path class="interval" d="M${at(x(low))} ${y}H${at(x(high))}M${at(x(low))} ${y - 4}v8M${at(x(high))} ${y - 4}v8"/>`,
       text(x(Math.max(high, value)) + 8, y + 4, value.toFixed(1), "start", "figure"),
       "</g>",
     ].join("");

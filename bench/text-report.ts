@@ -1,13 +1,14 @@
 import { table } from "../shim/output/table.js";
-import type { LatencyPart, CpuPart, Report } from "./report.js";
+import type { CpuPart, InstructionsPart, LatencyPart, Report } from "./report.js";
 import type { Estimate } from "./statistics.js";
 
 /** The report as a terminal shows it. */
 export function drawReport(report: Report): string {
-  const { latency, memory, reload, burst, host_calls } = report;
+  const { latency, instructions, memory, reload, burst, host_calls } = report;
   return [
     ...report.cpu.map(drawCpu),
     ...(latency === null ? [] : [drawLatency(latency)]),
+    ...(instructions === null ? [] : [drawInstructions(instructions)]),
     ...(memory.length === 0 ? [] : [drawMemory(memory)]),
     ...(reload.length === 0 ? [] : [drawReload(reload)]),
     ...(burst.length === 0 ? [] : [drawBurst(burst)]),
@@ -60,6 +61,19 @@ function drawLatency({ rate_per_sec, variants, p99_differences }: LatencyPart): 
   return [
     table([[heading, "p50", "p90", "p99", "p99.9", "highest rate"], ...rows], "right"),
     ...(differences.length === 0 ? [] : [table([["difference of p99, µs", "", ""], ...differences], "right")]),
+  ].join("\n\n");
+}
+
+function drawInstructions({ variants, ratios }: InstructionsPart): string {
+  const rows = variants.map(({ name, instructions, added_instructions }) => [
+    name,
+    thousands(instructions),
+    thousands(added_instructions),
+  ]);
+  const added = ratios.map(({ variant, to, added_ratio }) => [`${variant} / ${to}`, added_ratio.toFixed(2)]);
+  return [
+    table([["instructions of Envoy per request: small requests, HTTP/1.1", "thousand", "added"], ...rows], "right"),
+    ...(added.length === 0 ? [] : [table([["added, in relation", ""], ...added], "right")]),
   ].join("\n\n");
 }
 
@@ -129,6 +143,10 @@ function interval({ low, high }: Estimate, decimals: number): string {
 
 function mebibytes(bytes: number): string {
   return (bytes / 1024 ** 2).toFixed(1);
+}
+
+function thousands(count: number): string {
+  return (count / 1000).toFixed(1);
 }
 
 function kibibytes(bytes: number | null): string {

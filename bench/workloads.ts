@@ -1,4 +1,4 @@
-import { during, keepOpen, type KeptLoad, requestBytes } from "./load.js";
+import { counted, during, keepOpen, type KeptLoad, requestBytes } from "./load.js";
 import { type Http2Request, keepOpenHttp2 } from "./load-http2.js";
 import { keepOpenForStreams } from "./load-stream.js";
 import { CHUNKS, GRPC_MESSAGE } from "./services.js";
@@ -27,6 +27,8 @@ export interface Workload {
 export interface OpenWorkload {
   /** Keeps the target busy for about `durationMs`; returns how many requests were answered. */
   readonly busy: (durationMs: number) => Promise<number>;
+  /** Sends so many requests. */
+  readonly send: (count: number) => Promise<number>;
   readonly close: () => void;
 }
 
@@ -117,7 +119,7 @@ export const WORKLOADS: readonly Workload[] = [
     variants: "few",
     turnMs: STREAM_TURN_MS,
     open: ({ port, variant, headers }) =>
-      timed(keepOpenForStreams(port, STREAMS), () => ({ host: variant.host, ...BROWSER, ...headers() })),
+      opened(keepOpenForStreams(port, STREAMS), () => ({ host: variant.host, ...BROWSER, ...headers() })),
   },
   {
     id: "grpc",
@@ -152,14 +154,18 @@ function http1(fixed: Readonly<Record<string, string>>): Workload["open"] {
   return ({ port, variant, headers }) => {
     const whole = variant.token === "new" ? undefined : requestBytes(variant.host, { ...fixed, ...headers() });
     const request = (): Buffer => whole ?? requestBytes(variant.host, { ...fixed, ...headers() });
-    return timed(keepOpen(port, CONNECTIONS), request);
+    return opened(keepOpen(port, CONNECTIONS), request);
   };
 }
 
 function http2(request: (target: Target) => Http2Request): Workload["open"] {
-  return (target) => timed(keepOpenHttp2(target.port, CONNECTIONS), () => request(target));
+  return (target) => opened(keepOpenHttp2(target.port, CONNECTIONS), () => request(target));
 }
 
-function timed<Request>({ run, close }: KeptLoad<Request>, request: () => Request): OpenWorkload {
-  return { busy: (durationMs) => run(during(durationMs, request)), close };
+function opened<Request>({ run, close }: KeptLoad<Request>, request: () => Request): OpenWorkload {
+  return {
+    busy: (durationMs) => run(during(durationMs, request)),
+    send: (count) => run(counted(count, request)),
+    close,
+  };
 }

@@ -79,10 +79,11 @@ export class Validator {
     const own = this.header;
     this.carrier = own !== null ? own : head.hasServerlessAuthorization ? SERVERLESS_AUTHORIZATION : AUTHORIZATION;
     const count = head.findOnly(this.carrier, token);
-    this.reason = count > 1 || token.indexOf(Ascii.Comma) >= 0 ? TOKEN_MALFORMED : TOKEN_MISSING;
-    if (count != 1 || this.reason === TOKEN_MALFORMED) return false;
     const isBare = this.carrier !== AUTHORIZATION && this.carrier !== SERVERLESS_AUTHORIZATION;
-    return (isBare || skipScheme()) && token.length > 0;
+    if (count == 1 && (isBare || skipScheme()) && token.length > 0) return true;
+    // Envoy makes one header of several, with commas between. Where one looks like a token, it has no part that could be decoded.
+    this.reason = count > 1 || token.indexOf(Ascii.Comma) >= 0 ? TOKEN_MALFORMED : TOKEN_MISSING;
+    return false;
   }
 
   private verify(nowNs: i64, nowSec: i64): Verdict {

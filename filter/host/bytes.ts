@@ -71,11 +71,11 @@ export class Bytes {
   }
 
   equals(other: Bytes): bool {
-    return this.length == other.length && memory.compare(this.pointer, other.pointer, this.length) == 0;
+    return this.length == other.length && isSame(this.pointer, other.pointer, this.length);
   }
 
   startsWith(prefix: Bytes): bool {
-    return this.length >= prefix.length && memory.compare(this.pointer, prefix.pointer, prefix.length) == 0;
+    return this.length >= prefix.length && isSame(this.pointer, prefix.pointer, prefix.length);
   }
 
   /** Equal but for the case of ASCII letters. `lower` has none in upper case. */
@@ -113,6 +113,18 @@ export class Bytes {
   toString(): string {
     return String.UTF8.decodeUnsafe(this.pointer, this.length);
   }
+}
+
+/** Eight bytes at a time: a token that was seen before is compared whole for every request. */
+function isSame(left: usize, right: usize, length: i32): bool {
+  let i = 0;
+  for (; i + 8 <= length; i += 8) {
+    if (load<u64>(left + i) != load<u64>(right + i)) return false;
+  }
+  for (; i < length; i++) {
+    if (load<u8>(left + i) != load<u8>(right + i)) return false;
+  }
+  return true;
 }
 
 /** That many empty windows, to be pointed somewhere. */

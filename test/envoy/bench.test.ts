@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PARTS } from "../../bench/bench.js";
 import type { Report } from "../../bench/report.js";
+import { lookUp } from "../../shim/envoy/locate.js";
 import { packagePath } from "../../shim/package-root.js";
 import { run } from "../../shim/run.js";
 import { realEnvoy } from "../support/real-envoy.js";
 
 const envoyPath = (await realEnvoy()) ?? "";
+const valgrind = await lookUp("valgrind", process.env["PATH"] ?? "");
 const EMPTY = packagePath("build", "bench", "empty.wasm");
 /** The least that can be measured: these tests are about the benchmark, not about its figures. */
 const SHORT = ["--rounds", "3", "--seconds", "0.05", "--requests", "1000", "--generator", "node"];
@@ -23,12 +25,20 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function hopgateBench(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const hopgateBench = (...args: readonly string[]): Promise<Ran> => hopgateBenchWith({}, ...args);
+
+async function hopgateBenchWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> {
   let [stdout, stderr] = ["", ""];
   const io = {
     stdout: { write: (text: string) => (stdout += text) },
     stderr: { write: (text: string) => (stderr += text) },
-    env: { ...process.env, ENVOY_PATH: envoyPath },
+    env: { ...process.env, ENVOY_PATH: envoyPath, ...env },
   };
   const code = await run(["bench", ...SHORT, ...args], io, new AbortController().signal);
   return { code, stdout, stderr };
@@ -49,7 +59,8 @@ describe.skipIf(envoyPath === "" || process.platform !== "linux")("hopgate bench
 
   it("measures every part", async () => {
     const variants = "hopgate-route,hopgate-inject,hopgate-inject-1000,gcp-authn";
-    const { cpu, latency, memory, reload, burst, generator } = await report("--variants", variants);
+    const parts = PARTS.filter((part) => part !== "instructions").join(",");
+    const { cpu, latency, memory, reload, burst, generator } = await report("--only", parts, "--variants", variants);
     expect(cpu.map(({ workload }) => workload)).toEqual(PARTS.slice(0, 6));
     for (const { variants: results } of cpu) {
       expect(results.map(({ variant }) => variant)).toEqual(expect.arrayContaining(["none", "hopgate-inject"]));
@@ -70,6 +81,23 @@ describe.skipIf(envoyPath === "" || process.platform !== "linux")("hopgate bench
       ["gcp-authn", 200],
     ]);
     expect(burst[0]?.token_fetches.median).toBe(1);
+  });
+
+  it.skipIf(valgrind === undefined)("counts instructions, the same each time (needs Valgrind)", async () => {
+    const counted = async (): Promise<Report["instructions"]> =>
+      (await report("--only", "instructions", "--variants", "empty,hopgate-route")).instructions;
+    const [first, second] = [await counted(), await counted()];
+    expect(first?.variants.map(({ variant }) => variant)).toEqual(["empty", "hopgate-route"]);
+    const [empty, route] = first?.variants.map(({ added_instructions }) => added_instructions) ?? [];
+    expect(empty).toBeGreaterThan(1000);
+    expect(route).toBeGreaterThan(4 * (empty ?? NaN));
+    const again = second?.variants[1]?.added_instructions ?? NaN;
+    expect(Math.abs(again / (route ?? NaN) - 1)).toBeLessThan(0.05);
+  });
+
+  it("says where there is no Valgrind that instructions are not counted", async () => {
+    const { stdout } = await hopgateBenchWith({ PATH: "" }, "--only", "instructions", "--variants", "empty");
+    expect(stdout).toMatch(/^Not measured: instructions: there is no Valgrind on PATH$/m);
   });
 
   it("compares checked callers with jwt_authn, each over requests with a token", async () => {

@@ -28,6 +28,18 @@ export function sampleReport(fields: Partial<Report> = {}): Report {
       variants: [latency("none", "no filter", 100), latency("hopgate-inject", "hopgate, route + inject", 120)],
       p99_differences: [{ variant: "hopgate-inject", to: "rust-inject", difference_us: around(-3) }],
     },
+    instructions: {
+      variants: [
+        {
+          variant: "hopgate-inject",
+          name: "hopgate, route + inject",
+          instructions: 230_000,
+          added_instructions: 68_200,
+          requests: 1000,
+        },
+      ],
+      ratios: [{ variant: "hopgate-inject", to: "rust-inject", added_ratio: 0.8 }],
+    },
     memory: [
       {
         variant: "hopgate-inject",

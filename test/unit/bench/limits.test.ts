@@ -12,6 +12,8 @@ describe("limits", () => {
     expect(figures.get("cpu/http1/hopgate-inject/to/rust-inject")).toBe(0.7);
     expect(figures.get("latency/hopgate-inject/p99/added_us")).toBe(480);
     expect(figures.get("latency/hopgate-inject/p99/over/rust-inject_us")).toBe(-3);
+    expect(figures.get("instructions/hopgate-inject/added")).toBe(68_200);
+    expect(figures.get("instructions/hopgate-inject/to/rust-inject")).toBe(0.8);
     expect(figures.get("memory/hopgate-inject/vm_end_bytes")).toBe(262_144);
     expect(figures.get("reload/none/failed")).toBe(0);
     expect(figures.get("burst/hopgate-inject/token_fetches")).toBe(1);

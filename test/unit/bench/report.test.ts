@@ -46,6 +46,7 @@ describe("the report on a terminal", () => {
   it("has every part, who sent the load, what is missing and why", () => {
     for (const part of [
       "latency at 4,000",
+      "instructions of Envoy",
       "VM KiB",
       "a new configuration",
       "200 of 200",
@@ -60,9 +61,17 @@ describe("the report on a terminal", () => {
 
   it("leaves out what was not measured", () => {
     const little = drawReport(
-      sampleReport({ latency: null, memory: [], reload: [], burst: [], host_calls: [], generator: null }),
+      sampleReport({
+        latency: null,
+        instructions: null,
+        memory: [],
+        reload: [],
+        burst: [],
+        host_calls: [],
+        generator: null,
+      }),
     );
-    expect(little).not.toMatch(/latency|VM KiB|burst|each costs|sent by/);
+    expect(little).not.toMatch(/latency|instructions|VM KiB|burst|each costs|sent by/);
   });
 });
 
