@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 
-import type { LocatedEnvoy } from "../shim/envoy/locate.js";
+import { type LocatedEnvoy, lookUp } from "../shim/envoy/locate.js";
 import { Failure, UsageError } from "../shim/errors.js";
 import { packagePath, packageVersion, wasmPath } from "../shim/package-root.js";
 import type { Env } from "../shim/envoy/install.js";
@@ -103,12 +103,17 @@ export async function bench(run: BenchRun): Promise<Report> {
       },
       generator: measured.latency === null ? null : run.generator.name,
       skipped: skippedOf(run, rust, measured),
-      warnings: noiseWarnings(machine, results),
+      warnings: isTimed(run) ? noiseWarnings(machine, results) : [],
       ...measured,
     };
   } finally {
     await surroundings.close();
   }
+}
+
+/** Counts are the same on a busy machine. */
+function isTimed({ parts, hostCalls }: BenchRun): boolean {
+  return hostCalls || [...parts].some((part) => part !== "instructions" && part !== "memory");
 }
 
 function skippedOf(run: BenchRun, rust: RustPeer, { instructions }: Measured): Report["skipped"] {
@@ -213,9 +218,10 @@ async function latencyPart(scene: Scene, variants: readonly Variant[]): Promise<
 
 async function countedPart({ run, surroundings, variants, tokens }: Scene): Promise<Report["instructions"]> {
   const { envoy, env, onProgress } = run;
-  const options = { surroundings, variants, tokens, onProgress, envoyPath: envoy.path, path: env["PATH"] ?? "" };
-  const results = await measureInstructions(options);
-  return results === undefined ? null : instructionsPart(results);
+  const valgrindPath = await lookUp("valgrind", env["PATH"] ?? "");
+  if (valgrindPath === undefined) return null;
+  const options = { surroundings, variants, tokens, onProgress, envoyPath: envoy.path, valgrindPath };
+  return instructionsPart(await measureInstructions(options));
 }
 
 /** An Envoy with these variants, each of which answers, as long as `use` takes. */

@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 import { untilServing } from "./probe.js";
@@ -23,8 +24,7 @@ export interface InstructionsResult {
 export interface InstructionsOptions {
   readonly surroundings: Surroundings;
   readonly envoyPath: string;
-  /** Where Valgrind is looked for, as `PATH`. */
-  readonly path: string;
+  readonly valgrindPath: string;
   readonly variants: readonly Variant[];
   readonly tokens: TokenSource;
   readonly onProgress: (text: string) => void;
@@ -36,34 +36,36 @@ const REQUESTS = 1000;
 const READY_TIMEOUT_MS = 180_000;
 
 /**
- * Counts in an Envoy for each variant: Valgrind has no room for the address spaces of many VMs in one. Undefined where there is no
- * Valgrind.
+ * Counts in an Envoy for each variant: Valgrind has no room for the address spaces of many VMs in one. Since that takes a while, and nothing
+ * is timed, as many run at once as there are cores.
  */
-export async function measureInstructions(
-  options: InstructionsOptions,
-): Promise<readonly InstructionsResult[] | undefined> {
-  const { variants, onProgress, path, surroundings } = options;
-  const results: InstructionsResult[] = [];
-  for (const variant of variants) {
+export async function measureInstructions(options: InstructionsOptions): Promise<readonly InstructionsResult[]> {
+  const { variants, onProgress } = options;
+  const jobs = variants.flatMap((variant) => {
     const base = variants.find(({ id }) => id === variant.base);
-    if (base === undefined || base === variant) continue;
-    const dir = join(surroundings.keeper.workDir, `callgrind-${variant.id}`);
-    await mkdir(dir);
-    const callgrind = await Callgrind.find(path, dir);
-    if (callgrind === undefined) return undefined;
-    onProgress(`instructions: ${variant.name}`);
-    results.push(await countOne(options, callgrind, base, variant));
-  }
+    return base === undefined || base === variant ? [] : [{ variant, base }];
+  });
+  const results: InstructionsResult[] = [];
+  const waiting = jobs.entries();
+  const work = async (): Promise<void> => {
+    for (const [index, { variant, base }] of waiting) {
+      onProgress(`instructions: ${variant.name}`);
+      results[index] = await countOne(options, base, variant);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
   return results;
 }
 
 async function countOne(
-  { surroundings, envoyPath, tokens }: InstructionsOptions,
-  callgrind: Callgrind,
+  { surroundings, envoyPath, tokens, valgrindPath }: InstructionsOptions,
   base: Variant,
   variant: Variant,
 ): Promise<InstructionsResult> {
   const { keeper, upstreams } = surroundings;
+  const dir = join(keeper.workDir, `callgrind-${variant.id}`);
+  await mkdir(dir);
+  const callgrind = new Callgrind(valgrindPath, dir);
   const { envoy, portOf } = await startSubject({
     ...{ keeper, upstreams, name: `instructions-${variant.id}`, variants: [base, variant], workers: 1 },
     envoyPath: await callgrind.wrap(envoyPath),

@@ -122,7 +122,13 @@ export function instructionsPart(variants: readonly InstructionsResult[]): Instr
     to: below.variant,
     added_ratio: above.added_instructions / below.added_instructions,
   }));
-  return { variants, ratios };
+  return { variants, ratios: [...ratios, ...countedValidationRatio(variants)] };
+}
+
+function countedValidationRatio(variants: readonly InstructionsResult[]): InstructionsPart["ratios"] {
+  const added = (id: string): number => variants.find(({ variant }) => variant === id)?.added_instructions ?? NaN;
+  const added_ratio = (added("hopgate-validate-seen") - added("hopgate-route")) / added("jwt-authn-cache");
+  return Number.isNaN(added_ratio) ? [] : [{ variant: "hopgate-validation", to: "jwt-authn-cache", added_ratio }];
 }
 
 export function p99Differences({ variants }: LatencyResults): LatencyPart["p99_differences"] {

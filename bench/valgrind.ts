@@ -3,7 +3,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-import { lookUp } from "../shim/envoy/locate.js";
 import { Failure } from "../shim/errors.js";
 
 const run = promisify(execFile);
@@ -13,16 +12,11 @@ const COMMAND_TIMEOUT_MS = 30_000;
 export class Callgrind {
   private dumps = 0;
 
-  private constructor(
+  constructor(
     private readonly valgrind: string,
+    /** An existing folder for what it writes, of this program alone. */
     private readonly dir: string,
   ) {}
-
-  /** Undefined where there is none on `path`. `dir`: an existing folder for what it writes. */
-  static async find(path: string, dir: string): Promise<Callgrind | undefined> {
-    const valgrind = await lookUp("valgrind", path);
-    return valgrind === undefined ? undefined : new Callgrind(valgrind, dir);
-  }
 
   /** Writes a program that takes the arguments of `program` and runs it, and gives its path. Nothing is counted until `begin`. */
   async wrap(program: string): Promise<string> {

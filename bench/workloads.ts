@@ -44,7 +44,7 @@ const STREAMS = 64;
 
 const TURN_MS = 20;
 /** Less than a stream lasts: in a turn each connection has one. */
-const STREAM_TURN_MS = 50;
+const STREAM_TURN_MS = 150;
 
 /** What is compared under the workloads that are not the headline. */
 export const FEW: readonly string[] = [
