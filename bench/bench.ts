@@ -150,61 +150,64 @@ async function measureParts(scene: Scene): Promise<Measured> {
 }
 
 async function measureHostCalls(scene: Scene): Promise<Measured> {
-  const { results } = await cpuOf(scene, SMALL_REQUESTS, scene.variants);
-  return {
-    cpu: [],
-    latency: null,
-    instructions: null,
-    memory: [],
-    reload: [],
-    burst: [],
-    host_calls: hostCallCosts(results),
-  };
+  const { results, processes } = await cpuOf(scene, SMALL_REQUESTS, scene.variants);
+  const host_calls = hostCallCosts(results, processes);
+  return { cpu: [], latency: null, instructions: null, memory: [], reload: [], burst: [], host_calls };
 }
 
 async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPart> {
-  const { run } = scene;
   const variants = scene.variants.filter(({ id }) => workload.variants === "all" || FEW.includes(id));
-  const { results } = await cpuOf(scene, workload, variants);
+  const { results, processes, rounds, seconds } = await cpuOf(scene, workload, variants);
   return {
     workload: workload.id,
     name: workload.name,
     workers: workload.workers,
-    ...turnsOf(run, workload),
+    processes,
+    rounds,
+    seconds,
     chunks: workload.chunks ?? null,
     variants: results,
-    ratios: [...ratiosOf(results), ...validationRatio(results)],
+    ratios: [...ratiosOf(results, processes), ...validationRatio(results, processes)],
   };
 }
 
-/** As much time under load as was asked for, in short turns. */
-function turnsOf(
-  { rounds, seconds }: BenchRun,
-  { turnMs }: Workload,
-): { readonly rounds: number; readonly seconds: number } {
+/** How the time under load that was asked for is divided. */
+interface Turns {
+  /** Envoys, one after another. */
+  readonly processes: number;
+  /** Of each of them. */
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+/** Of fewer rounds than this a process has nothing to compare. */
+const LEAST_ROUNDS = 3;
+const MOST_PROCESSES = 5;
+
+function turnsOf({ rounds, seconds }: BenchRun, { turnMs }: Workload): Turns {
   const turns = Math.max(1, Math.round((seconds * 1000) / turnMs));
-  return { rounds: rounds * turns, seconds: seconds / turns };
+  const processes = Math.min(MOST_PROCESSES, Math.floor(rounds / LEAST_ROUNDS));
+  return { processes, rounds: Math.ceil((rounds * turns) / processes), seconds: seconds / turns };
 }
 
 async function cpuOf(
   scene: Scene,
   workload: Workload,
   variants: readonly Variant[],
-): Promise<{ readonly results: readonly CpuResult[] }> {
+): Promise<Turns & { readonly results: readonly CpuResult[] }> {
   const { run, tokens } = scene;
-  const { rounds, seconds } = turnsOf(run, workload);
-  return withSubject(scene, `cpu-${workload.id}`, variants, workload.workers, async (subject) => {
-    const results = await measureCpu({
-      subject,
-      workload,
-      variants,
-      rounds,
-      durationMs: seconds * 1000,
-      headersFor: (variant) => tokens.headersFor(variant),
-      onProgress: run.onProgress,
-    });
-    return { results };
+  const turns = turnsOf(run, workload);
+  const results = await measureCpu({
+    withSubject: (use) => withSubject(scene, `cpu-${workload.id}`, variants, workload.workers, use),
+    processes: turns.processes,
+    workload,
+    variants,
+    rounds: turns.rounds,
+    durationMs: turns.seconds * 1000,
+    headersFor: (variant) => tokens.headersFor(variant),
+    onProgress: run.onProgress,
   });
+  return { ...turns, results };
 }
 
 async function latencyPart(scene: Scene, variants: readonly Variant[]): Promise<Report["latency"]> {

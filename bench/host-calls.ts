@@ -70,15 +70,16 @@ export function hostCallVariants(): readonly Variant[] {
   ];
 }
 
-/** What one call costs, of the results of `hostCallVariants`. */
-export function hostCallCosts(results: readonly CpuResult[]): readonly HostCallCost[] {
+/** What one call costs, of the results of `hostCallVariants` in rounds of so many Envoys. */
+export function hostCallCosts(results: readonly CpuResult[], processes: number): readonly HostCallCost[] {
   const rounds = new Map(results.map(({ variant, rounds_added_us }) => [variant, rounds_added_us]));
   const each = (id: string, base: string, count: number): Estimate => {
     const below = rounds.get(base) ?? [];
-    return estimate((rounds.get(id) ?? []).map((added, round) => (added - (below[round] ?? NaN)) / count));
+    const costs = (rounds.get(id) ?? []).map((added, round) => (added - (below[round] ?? NaN)) / count);
+    return estimate(costs, processes);
   };
   return [
-    { call: "filter", name: "an empty filter: one callback", cost_us: estimate(rounds.get(EMPTY) ?? []) },
+    { call: "filter", name: "an empty filter: one callback", cost_us: estimate(rounds.get(EMPTY) ?? [], processes) },
     { call: "callback", name: "each callback that is exported", cost_us: each(CALLBACKS, EMPTY, EXTRA_CALLBACKS) },
     ...HOST_CALLS.map(({ call, name, count }) => ({ call, name, cost_us: each(call, NOTHING, count) })),
   ];

@@ -5,9 +5,13 @@ import type { Variant } from "./variants.js";
 import type { Target, Workload } from "./workloads.js";
 
 export interface CpuOptions {
-  readonly subject: Subject;
+  /** An Envoy with all variants, that is ended after `use`. */
+  readonly withSubject: (use: (subject: Subject) => Promise<void>) => Promise<void>;
+  /** Envoys that are measured, one after another. */
+  readonly processes: number;
   readonly workload: Workload;
   readonly variants: readonly Variant[];
+  /** Of each Envoy. */
   readonly rounds: number;
   /** How long each variant is under load in a round. */
   readonly durationMs: number;
@@ -27,59 +31,79 @@ export interface CpuResult {
   /** `added_us` as a share of what a request costs without a filter. */
   readonly added_share: Estimate;
   readonly requests: number;
-  /** Of each round. */
+  /** Of each round of the first Envoy, then of the next. */
   readonly rounds_cpu_us: readonly number[];
   readonly rounds_added_us: readonly number[];
 }
 
 const WARM_UP_MS = 500;
 
+/** What was seen of each variant so far, by its id. */
+interface Seen {
+  readonly costs: number[];
+  requests: number;
+}
+
 /**
  * Measures the CPU that a request costs Envoy in each variant. The variants take turns within each round and are compared within
- * it, so that what changes on the machine between rounds cancels out; every other round goes through them backwards.
+ * it, so that what changes on the machine between rounds cancels out; every other round goes through them backwards. Where a process
+ * has its code and data in memory makes a few per cent, so several are measured.
  */
 export async function measureCpu(options: CpuOptions): Promise<readonly CpuResult[]> {
-  const { subject, workload, variants, rounds, durationMs, headersFor, onProgress } = options;
+  const { variants, processes, withSubject } = options;
+  const seen = new Map(variants.map(({ id }): [string, Seen] => [id, { costs: [], requests: 0 }]));
+  for (let process = 1; process <= processes; process++) {
+    await withSubject((subject) => measureOne(options, subject, `Envoy ${process} of ${processes}`, seen));
+  }
+  return variants.map((variant) => resultOf(variant, processes, seen));
+}
+
+async function measureOne(
+  options: CpuOptions,
+  subject: Subject,
+  title: string,
+  seen: ReadonlyMap<string, Seen>,
+): Promise<void> {
+  const { workload, variants, rounds, durationMs, headersFor, onProgress } = options;
   const loads = variants.map((variant) => ({
     variant,
     load: workload.open({ port: subject.portOf(variant), variant, headers: headersFor(variant) }),
   }));
-  const costs = new Map(variants.map(({ id }): [string, number[]] => [id, []]));
-  const requests = new Map<string, number>();
   try {
     for (const { variant, load } of loads) {
-      onProgress(`${workload.name}: warming up: ${variant.name}`);
+      onProgress(`${workload.name}: ${title}: warming up: ${variant.name}`);
       await load.busy(WARM_UP_MS);
     }
     for (let round = 1; round <= rounds; round++) {
-      onProgress(`${workload.name}: round ${round} of ${rounds}`);
+      onProgress(`${workload.name}: ${title}: round ${round} of ${rounds}`);
       for (const { variant, load } of round % 2 === 1 ? loads : loads.toReversed()) {
         const before = cpuTimeUs(subject.envoy.pid);
         const count = await load.busy(durationMs);
-        costs.get(variant.id)?.push((cpuTimeUs(subject.envoy.pid) - before) / count);
-        requests.set(variant.id, (requests.get(variant.id) ?? 0) + count);
+        const ofVariant = seen.get(variant.id);
+        if (ofVariant === undefined) continue;
+        ofVariant.costs.push((cpuTimeUs(subject.envoy.pid) - before) / count);
+        ofVariant.requests += count;
       }
     }
   } finally {
     for (const { load } of loads) load.close();
   }
-  return variants.map((variant) => resultOf(variant, costs, requests.get(variant.id) ?? 0));
 }
 
-function resultOf(
-  { id, name, base }: Variant,
-  costs: ReadonlyMap<string, readonly number[]>,
-  requests: number,
-): CpuResult {
-  const own = costs.get(id) ?? [];
-  const bases = costs.get(base) ?? [];
+function resultOf({ id, name, base }: Variant, processes: number, seen: ReadonlyMap<string, Seen>): CpuResult {
+  const { costs: own = [], requests = 0 } = seen.get(id) ?? {};
+  const bases = seen.get(base)?.costs ?? [];
   const added = own.map((cost, round) => cost - (bases[round] ?? NaN));
+  const baseCost = median(bases);
   return {
     variant: id,
     name,
-    cpu_us: estimate(own),
-    added_us: estimate(added),
-    added_share: estimate(added.map((cost) => cost / median(bases))),
+    cpu_us: estimate(own, processes),
+    added_us: estimate(added, processes),
+    added_share: estimate(
+      added.map((cost) => cost / baseCost),
+      processes,
+    ),
     requests,
     rounds_cpu_us: own,
     rounds_added_us: added,

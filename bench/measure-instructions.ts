@@ -6,7 +6,7 @@ import { untilServing } from "./probe.js";
 import { startSubject } from "./subject.js";
 import type { Surroundings } from "./surroundings.js";
 import type { TokenSource } from "./tokens.js";
-import { Callgrind } from "./valgrind.js";
+import { Callgrind, type Counted } from "./valgrind.js";
 import type { Variant } from "./variants.js";
 import { type OpenWorkload, SMALL_REQUESTS } from "./workloads.js";
 
@@ -18,6 +18,8 @@ export interface InstructionsResult {
   readonly instructions: number;
   /** More than the variant without a filter, in the same Envoy. */
   readonly added_instructions: number;
+  /** Of `instructions`, those of code that Envoy has compiled: a filter's own. The rest is what the filter makes Envoy do. */
+  readonly compiled_instructions: number;
   readonly requests: number;
 }
 
@@ -83,16 +85,17 @@ async function countOne(
   try {
     const [without, withFilter] = [await load(base), await load(variant)];
     await callgrind.begin(envoy.pid);
-    const perRequest = async (opened: OpenWorkload): Promise<number> => {
+    const counted = async (opened: OpenWorkload): Promise<Counted> => {
       await opened.send(WARM_UP_REQUESTS);
-      return (await callgrind.count(envoy.pid, () => opened.send(REQUESTS))) / REQUESTS;
+      return callgrind.count(envoy.pid, () => opened.send(REQUESTS));
     };
-    const [least, instructions] = [await perRequest(without), await perRequest(withFilter)];
+    const [least, { instructions, compiled }] = [await counted(without), await counted(withFilter)];
     return {
       variant: variant.id,
       name: variant.name,
-      instructions,
-      added_instructions: instructions - least,
+      instructions: instructions / REQUESTS,
+      added_instructions: (instructions - least.instructions) / REQUESTS,
+      compiled_instructions: compiled / REQUESTS,
       requests: REQUESTS,
     };
   } finally {

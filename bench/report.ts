@@ -43,6 +43,8 @@ export interface CpuPart {
   readonly workload: string;
   readonly name: string;
   readonly workers: number;
+  /** Envoys that were measured, one after another, and the rounds of each. */
+  readonly processes: number;
   readonly rounds: number;
   /** How long each variant was under load in a round. */
   readonly seconds: number;
@@ -87,17 +89,17 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ["peer", "hopgate-route"],
 ];
 
-/** The ratios of what was measured. */
-export function ratiosOf(results: readonly CpuResult[]): readonly Ratio[] {
+/** The ratios of what was measured, in rounds of so many Envoys. */
+export function ratiosOf(results: readonly CpuResult[], processes: number): readonly Ratio[] {
   return pairsAmong(results).map(([above, below]) => ({
     variant: above.variant,
     to: below.variant,
-    added_ratio: estimateRatio(above.rounds_added_us, below.rounds_added_us),
+    added_ratio: estimateRatio(above.rounds_added_us, below.rounds_added_us, processes),
   }));
 }
 
 /** What checking a caller adds to routing, beside what jwt_authn adds: each over a request with the same token. */
-export function validationRatio(results: readonly CpuResult[]): readonly Ratio[] {
+export function validationRatio(results: readonly CpuResult[], processes: number): readonly Ratio[] {
   const rounds = (id: string): readonly number[] =>
     results.find(({ variant }) => variant === id)?.rounds_added_us ?? [];
   const [whole, routing, native] = [
@@ -111,7 +113,7 @@ export function validationRatio(results: readonly CpuResult[]): readonly Ratio[]
     {
       variant: "hopgate-validation",
       to: "jwt-authn-cache",
-      added_ratio: estimateRatio(added, native),
+      added_ratio: estimateRatio(added, native, processes),
     },
   ];
 }

@@ -23,24 +23,29 @@ export function percentile(sorted: ArrayLike<number>, share: number): number {
 
 /**
  * The median of `values` with its percentile bootstrap interval (Efron 1979). The resampling is seeded, so that the same measurements
- * give the same interval.
+ * give the same interval. `processes`: of how many they come, as many of each, one after another; what is drawn is a process, and then
+ * values of it, since two of one process are more alike than two of different ones.
  */
-export function estimate(values: readonly number[]): Estimate {
-  return bootstrap(values.length, (indices) => median(indices.map((index) => values[index] ?? NaN)));
+export function estimate(values: readonly number[], processes = values.length): Estimate {
+  return bootstrap(values.length, processes, (indices) => median(indices.map((index) => values[index] ?? NaN)));
 }
 
 /** The median of `above` divided by that of `below`, likewise. Both are of the same rounds, which are drawn together. */
-export function estimateRatio(above: readonly number[], below: readonly number[]): Estimate {
+export function estimateRatio(above: readonly number[], below: readonly number[], processes = above.length): Estimate {
   const medianAt = (values: readonly number[], indices: readonly number[]): number =>
     median(indices.map((index) => values[index] ?? NaN));
-  return bootstrap(above.length, (indices) => medianAt(above, indices) / medianAt(below, indices));
+  return bootstrap(above.length, processes, (indices) => medianAt(above, indices) / medianAt(below, indices));
 }
 
-function bootstrap(count: number, statistic: (indices: readonly number[]) => number): Estimate {
+function bootstrap(count: number, processes: number, statistic: (indices: readonly number[]) => number): Estimate {
   const random = seeded(count);
-  const draws = Array.from({ length: RESAMPLES }, () =>
-    statistic(Array.from({ length: count }, () => Math.floor(random() * count))),
-  ).toSorted((a, b) => a - b);
+  const upTo = (bound: number): number => Math.floor(random() * bound);
+  const each = count / processes;
+  const draw = (): number[] =>
+    Array.from({ length: processes }, () => upTo(processes) * each).flatMap((start) =>
+      Array.from({ length: each }, () => start + upTo(each)),
+    );
+  const draws = Array.from({ length: RESAMPLES }, () => statistic(draw())).toSorted((a, b) => a - b);
   return {
     median: statistic(Array.from({ length: count }, (_, index) => index)),
     low: draws[Math.floor(0.025 * RESAMPLES)] ?? NaN,

@@ -65,14 +65,16 @@ function drawLatency({ rate_per_sec, variants, p99_differences }: LatencyPart): 
 }
 
 function drawInstructions({ variants, ratios }: InstructionsPart): string {
-  const rows = variants.map(({ name, instructions, added_instructions }) => [
+  const rows = variants.map(({ name, instructions, added_instructions, compiled_instructions }) => [
     name,
     thousands(instructions),
     thousands(added_instructions),
+    thousands(compiled_instructions),
   ]);
+  const heading = "instructions of Envoy per request: small requests, HTTP/1.1";
   const added = ratios.map(({ variant, to, added_ratio }) => [`${variant} / ${to}`, added_ratio.toFixed(2)]);
   return [
-    table([["instructions of Envoy per request: small requests, HTTP/1.1", "thousand", "added"], ...rows], "right"),
+    table([[heading, "thousand", "added", "in compiled code"], ...rows], "right"),
     ...(added.length === 0 ? [] : [table([["added, in relation", ""], ...added], "right")]),
   ].join("\n\n");
 }

@@ -8,6 +8,12 @@ import { Failure } from "../shim/errors.js";
 const run = promisify(execFile);
 const COMMAND_TIMEOUT_MS = 30_000;
 
+export interface Counted {
+  readonly instructions: number;
+  /** Those of code that is in no file, since the program has compiled it: of WebAssembly, the VM's. */
+  readonly compiled: number;
+}
+
 /** A program under Valgrind's Callgrind (https://valgrind.org/docs/manual/cl-manual.html), which counts the instructions that it executes. */
 export class Callgrind {
   private dumps = 0;
@@ -32,16 +38,14 @@ export class Callgrind {
     await this.tell(pid, "instrumentation", "on");
   }
 
-  /** How many instructions all threads of the process execute outside of the kernel while `work` runs. */
-  async count(pid: number, work: () => Promise<unknown>): Promise<number> {
+  /** What all threads of the process execute outside of the kernel while `work` runs. */
+  async count(pid: number, work: () => Promise<unknown>): Promise<Counted> {
     await this.tell(pid, "zero");
     await work();
     await this.tell(pid, "dump");
     this.dumps += 1;
     const dump = await readFile(`${this.dumpPath}.${this.dumps}`, "utf8");
-    const counted = /^totals: (\d+)/m.exec(dump)?.[1];
-    if (counted === undefined) throw new Failure("Valgrind has counted nothing.");
-    return Number(counted);
+    return countedIn(dump, anonymousRanges(await readFile(`/proc/${pid}/maps`, "utf8")));
   }
 
   private get dumpPath(): string {
@@ -63,6 +67,44 @@ export class Callgrind {
       });
     }
   }
+}
+
+type Range = readonly [start: number, end: number];
+
+/** The parts of an address space that are of no file, out of /proc/PID/maps (proc(5)). */
+export function anonymousRanges(maps: string): readonly Range[] {
+  return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ 0 *$/gm)].map(([, start = "", end = ""]) => [
+    Number.parseInt(start, 16),
+    Number.parseInt(end, 16),
+  ]);
+}
+
+/** Sums a dump (https://valgrind.org/docs/manual/cl-format.html): names are told once, and then by their number; a function without one is its address. */
+export function countedIn(dump: string, anonymous: readonly Range[]): Counted {
+  const compiledById = new Map<string, boolean>();
+  let [instructions, compiled] = [0, 0];
+  let [isCompiled, isOfCallee] = [false, false];
+  for (const line of dump.split("\n")) {
+    const [, id, name] = /^c?fn=\((\d+)\)(?: (.*))?$/.exec(line) ?? [];
+    if (id !== undefined) {
+      if (name !== undefined)
+        compiledById.set(id, isIn(anonymous, Number.parseInt(/^0x[0-9a-f]+/.exec(name)?.[0] ?? "")));
+      if (line.startsWith("fn=")) isCompiled = compiledById.get(id) === true;
+    } else if (line.startsWith("calls=")) {
+      isOfCallee = true; // the next line: what the called function used, which has lines of its own
+    } else if (/^[\d+*-]/.test(line)) {
+      const cost = isOfCallee ? 0 : Number(line.split(" ")[1] ?? 0);
+      isOfCallee = false;
+      instructions += cost;
+      if (isCompiled) compiled += cost;
+    }
+  }
+  if (instructions === 0) throw new Failure("Valgrind has counted nothing.");
+  return { instructions, compiled };
+}
+
+function isIn(ranges: readonly Range[], address: number): boolean {
+  return ranges.some(([start, end]) => start <= address && address < end);
 }
 
 function quoted(word: string): string {

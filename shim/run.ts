@@ -194,7 +194,7 @@ function addTrace(program: Command, { io, signal, done }: Invocation): void {
     .action(async (url: string, options: TraceOptions) => done(await trace(url, options, io, signal)));
 }
 
-function addBench(program: Command, { io, done }: Invocation): void {
+function addBench(program: Command, { io, signal, done }: Invocation): void {
   program
     .command("bench")
     .description("measure what the filter costs, beside no filter, Envoy's native ones, Lua, Rust, and your own")
@@ -226,7 +226,7 @@ function addBench(program: Command, { io, done }: Invocation): void {
     .addHelpText("after", BENCH_EXAMPLES)
     .action(async (options: BenchOptions) => {
       const { benchCommand } = await import("./commands/bench.js"); // nothing else needs what it brings along
-      done(await benchCommand(options, io));
+      done(await benchCommand(options, io, signal));
     });
 }
 

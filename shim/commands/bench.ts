@@ -29,7 +29,7 @@ export interface BenchOptions {
 }
 
 /** `hopgate bench`: what the filter costs. Returns 1 where a limit of the baseline is exceeded. */
-export async function benchCommand(options: BenchOptions, io: Io): Promise<number> {
+export async function benchCommand(options: BenchOptions, io: Io, signal: AbortSignal): Promise<number> {
   if (process.platform !== "linux") {
     throw new Failure("The benchmark needs Linux: it goes by the kernel's account of CPU time and memory.");
   }
@@ -52,7 +52,10 @@ export async function benchCommand(options: BenchOptions, io: Io): Promise<numbe
     ratePerSec: options.rate,
     generator,
     peer,
-    onProgress: (text) => steps.step(text),
+    onProgress: (text) => {
+      signal.throwIfAborted();
+      steps.step(text);
+    },
   }).finally(() => steps.done());
   io.stdout.write(`${options.output === "json" ? JSON.stringify(report, null, 2) : drawReport(report)}\n`);
   if (options.html !== undefined) writeFileSync(options.html, drawHtml(report));

@@ -84,14 +84,18 @@ describe.skipIf(envoyPath === "" || process.platform !== "linux")("hopgate bench
   });
 
   it.skipIf(valgrind === undefined)("counts instructions, the same each time (needs Valgrind)", async () => {
-    const counted = async (): Promise<Report["instructions"]> =>
-      (await report("--only", "instructions", "--variants", "empty,hopgate-route")).instructions;
-    const [first, second] = [await counted(), await counted()];
+    const counted = async (variants: string): Promise<Report["instructions"]> =>
+      (await report("--only", "instructions", "--variants", variants)).instructions;
+    const [first, second] = [await counted("empty,hopgate-route"), await counted("hopgate-route")];
     expect(first?.variants.map(({ variant }) => variant)).toEqual(["empty", "hopgate-route"]);
     const [empty, route] = first?.variants.map(({ added_instructions }) => added_instructions) ?? [];
     expect(empty).toBeGreaterThan(1000);
     expect(route).toBeGreaterThan(4 * (empty ?? NaN));
-    const again = second?.variants[1]?.added_instructions ?? NaN;
+    const compiled = first?.variants.map(({ compiled_instructions }) => compiled_instructions) ?? [];
+    expect(compiled[0]).toBeGreaterThan(100);
+    expect(compiled[1]).toBeGreaterThan(compiled[0] ?? NaN);
+    expect(compiled[1]).toBeLessThan((route ?? NaN) / 2);
+    const again = second?.variants[0]?.added_instructions ?? NaN;
     expect(Math.abs(again / (route ?? NaN) - 1)).toBeLessThan(0.05);
   });
 

@@ -14,24 +14,26 @@ describe("ratios", () => {
   };
 
   it("are of the pairs that were both measured", () => {
-    const ratios = ratiosOf([
-      result("hopgate-inject", [6, 7, 8]),
-      result("rust-inject", [9, 10, 11]),
-      result("lua-route", [1, 1, 1]),
-    ]);
+    const ratios = ratiosOf(
+      [result("hopgate-inject", [6, 7, 8]), result("rust-inject", [9, 10, 11]), result("lua-route", [1, 1, 1])],
+      3,
+    );
     expect(ratios.map(({ variant, to, added_ratio }) => [variant, to, added_ratio.median])).toEqual([
       ["hopgate-inject", "rust-inject", 0.7],
     ]);
   });
 
   it("put what validation adds beside what jwt_authn adds", () => {
-    const [ratio] = validationRatio([
-      result("hopgate-route", [8, 8, 8]),
-      result("hopgate-validate-seen", [11, 11, 11]),
-      result("jwt-authn-cache", [2, 2, 2]),
-    ]);
+    const [ratio] = validationRatio(
+      [
+        result("hopgate-route", [8, 8, 8]),
+        result("hopgate-validate-seen", [11, 11, 11]),
+        result("jwt-authn-cache", [2, 2, 2]),
+      ],
+      3,
+    );
     expect(ratio?.added_ratio.median).toBe(1.5);
-    expect(validationRatio([result("hopgate-route", [8, 8, 8])])).toEqual([]);
+    expect(validationRatio([result("hopgate-route", [8, 8, 8])], 3)).toEqual([]);
   });
 });
 

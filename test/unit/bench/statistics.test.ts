@@ -35,3 +35,11 @@ test("a ratio draws the rounds of both together, so that what made a round slow 
   const ratio = estimateRatio(above, below);
   for (const value of [ratio.median, ratio.low, ratio.high]) expect(value).toBeCloseTo(0.7);
 });
+
+test("values of few processes that differ are known less well than as many that are each for themselves", () => {
+  const values = [10, 10.1, 9.9, 14, 14.1, 13.9, 12, 12.1, 11.9];
+  const width = ({ low, high }: { low: number; high: number }): number => high - low;
+  expect(estimate(values, 3).median).toBe(estimate(values).median);
+  expect(width(estimate(values, 3))).toBeGreaterThan(width(estimate(values)));
+  expect(width(estimateRatio(values, values.toReversed(), 3))).toBeGreaterThan(0);
+});
