@@ -14,7 +14,16 @@ import { measureInstructions } from "./measure-instructions.js";
 import { measureMemory } from "./measure-memory.js";
 import { measureReload } from "./measure-reload.js";
 import { untilServing } from "./probe.js";
-import { type CpuPart, instructionsPart, p99Differences, ratiosOf, type Report, validationRatio } from "./report.js";
+import {
+  type CpuPart,
+  type InstructionsPart,
+  instructionsPart,
+  p99Differences,
+  ratiosOf,
+  type Report,
+  unansweredWarnings,
+  validationRatio,
+} from "./report.js";
 import { buildRustPeer, type RustPeer } from "./rust-peer.js";
 import { startSubject, type Subject } from "./subject.js";
 import { CALLERS, callerToken, startSurroundings, type Surroundings } from "./surroundings.js";
@@ -87,11 +96,11 @@ export async function bench(run: BenchRun): Promise<Report> {
     const tokens = await tokenSource(surroundings.keys, wantNew && !run.hostCalls);
     const variants = run.hostCalls ? hostCallVariants() : await chosenVariants(run, rust, surroundings);
     const scene: Scene = { run, surroundings, variants, tokens };
-    const measured = run.hostCalls ? await measureHostCalls(scene) : await measureParts(scene);
+    const { counted, ...measured } = run.hostCalls ? await measureHostCalls(scene) : await measureParts(scene);
     const machine = machineSeen();
     const results = measured.cpu.flatMap(({ variants: of }) => of);
     return {
-      schema_version: 2,
+      schema_version: 3,
       started_at: startedAt.toISOString(),
       duration_s: Math.round((Date.now() - startedAt.getTime()) / 1000),
       machine,
@@ -102,8 +111,9 @@ export async function bench(run: BenchRun): Promise<Report> {
         rust: "path" in rust ? rust.compiler : null,
       },
       generator: measured.latency === null ? null : run.generator.name,
-      skipped: skippedOf(run, rust, measured),
-      warnings: isTimed(run) ? noiseWarnings(machine, results) : [],
+      skipped: skippedOf(run, rust, counted),
+      warnings: [...unansweredWarnings(measured.latency), ...(isTimed(run) ? noiseWarnings(machine, results) : [])],
+      instructions: counted !== null && "part" in counted ? counted.part : null,
       ...measured,
     };
   } finally {
@@ -113,20 +123,22 @@ export async function bench(run: BenchRun): Promise<Report> {
 
 /** Counts are the same on a busy machine. */
 function isTimed({ parts, hostCalls }: BenchRun): boolean {
-  return hostCalls || [...parts].some((part) => part !== "instructions" && part !== "memory");
+  return hostCalls || [...parts].some((part) => part !== "instructions");
 }
 
-function skippedOf(run: BenchRun, rust: RustPeer, { instructions }: Measured): Report["skipped"] {
+function skippedOf(run: BenchRun, rust: RustPeer, counted: Counted | null): Report["skipped"] {
   if (run.hostCalls) return [];
   return [
     ...("path" in rust ? [] : [{ what: "the Rust peer", why: rust.why }]),
-    ...(instructions === null && run.parts.has("instructions")
-      ? [{ what: "instructions", why: "there is no Valgrind on PATH" }]
-      : []),
+    ...(counted !== null && "why" in counted ? [{ what: "instructions", why: counted.why }] : []),
   ];
 }
 
-type Measured = Pick<Report, "cpu" | "latency" | "instructions" | "memory" | "reload" | "burst" | "host_calls">;
+type Measured = Pick<Report, "cpu" | "latency" | "memory" | "reload" | "burst" | "host_calls"> & {
+  readonly counted: Counted | null;
+};
+
+type Counted = { readonly part: InstructionsPart } | { readonly why: string };
 
 async function measureParts(scene: Scene): Promise<Measured> {
   const cpu: CpuPart[] = [];
@@ -139,7 +151,7 @@ async function measureParts(scene: Scene): Promise<Measured> {
   return {
     cpu,
     latency: run.parts.has("latency") ? await latencyPart(scene, among(LATENCY_VARIANTS)) : null,
-    instructions: run.parts.has("instructions") ? await countedPart(scene) : null,
+    counted: run.parts.has("instructions") ? await countedPart(scene) : null,
     memory: run.parts.has("memory")
       ? await measureMemory({ ...shared, variants: among(MEMORY_VARIANTS), requests: run.requests })
       : [],
@@ -152,7 +164,7 @@ async function measureParts(scene: Scene): Promise<Measured> {
 async function measureHostCalls(scene: Scene): Promise<Measured> {
   const { results, processes } = await cpuOf(scene, SMALL_REQUESTS, scene.variants);
   const host_calls = hostCallCosts(results, processes);
-  return { cpu: [], latency: null, instructions: null, memory: [], reload: [], burst: [], host_calls };
+  return { cpu: [], latency: null, counted: null, memory: [], reload: [], burst: [], host_calls };
 }
 
 async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPart> {
@@ -186,8 +198,12 @@ const MOST_PROCESSES = 5;
 
 function turnsOf({ rounds, seconds }: BenchRun, { turnMs }: Workload): Turns {
   const turns = Math.max(1, Math.round((seconds * 1000) / turnMs));
-  const processes = Math.min(MOST_PROCESSES, Math.floor(rounds / LEAST_ROUNDS));
+  const processes = processesFor(rounds);
   return { processes, rounds: Math.ceil((rounds * turns) / processes), seconds: seconds / turns };
+}
+
+function processesFor(rounds: number): number {
+  return Math.min(MOST_PROCESSES, Math.floor(rounds / LEAST_ROUNDS));
 }
 
 async function cpuOf(
@@ -211,20 +227,29 @@ async function cpuOf(
 }
 
 async function latencyPart(scene: Scene, variants: readonly Variant[]): Promise<Report["latency"]> {
-  const { rounds, seconds, ratePerSec, generator, onProgress } = scene.run;
-  return withSubject(scene, "latency", variants, 1, async (subject) => {
-    const durationMs = seconds * 1000 * LATENCY_TIMES;
-    const results = await measureLatency({ subject, generator, variants, rounds, durationMs, ratePerSec, onProgress });
-    return { ...results, rounds, seconds: seconds * LATENCY_TIMES, p99_differences: p99Differences(results) };
+  const { rounds: all, seconds, ratePerSec, generator, onProgress } = scene.run;
+  const processes = processesFor(all);
+  const rounds = Math.ceil(all / processes);
+  const results = await measureLatency({
+    withSubject: (use) => withSubject(scene, "latency", variants, 1, use),
+    durationMs: seconds * 1000 * LATENCY_TIMES,
+    ...{ processes, rounds, generator, variants, ratePerSec, onProgress },
   });
+  return { ...results, rounds, seconds: seconds * LATENCY_TIMES, p99_differences: p99Differences(results) };
 }
 
-async function countedPart({ run, surroundings, variants, tokens }: Scene): Promise<Report["instructions"]> {
+/** Counts, or why there are none: what has been measured by then must not be lost. */
+async function countedPart({ run, surroundings, variants, tokens }: Scene): Promise<Counted> {
   const { envoy, env, onProgress } = run;
   const valgrindPath = await lookUp("valgrind", env["PATH"] ?? "");
-  if (valgrindPath === undefined) return null;
+  if (valgrindPath === undefined) return { why: "there is no Valgrind on PATH" };
   const options = { surroundings, variants, tokens, onProgress, envoyPath: envoy.path, valgrindPath };
-  return instructionsPart(await measureInstructions(options));
+  try {
+    return { part: instructionsPart(await measureInstructions(options)) };
+  } catch (error) {
+    if (error instanceof Failure) return { why: error.message };
+    throw error;
+  }
 }
 
 /** An Envoy with these variants, each of which answers, as long as `use` takes. */

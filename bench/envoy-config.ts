@@ -110,7 +110,9 @@ function listener(
       http_filters: [...filters, routerFilter()],
     },
   );
-  return { name, address: socketAddress(0), filter_chains: [{ filters: [manager] }] };
+  // As many connections for each worker: of few, chance would give one worker most, for as long as they are kept.
+  const connection_balance_config = { exact_balance: {} };
+  return { name, address: socketAddress(0), connection_balance_config, filter_chains: [{ filters: [manager] }] };
 }
 
 function cluster(name: string, port: number): JsonObject {

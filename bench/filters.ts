@@ -8,11 +8,11 @@ export const JWKS_CLUSTER = "outbound|443||www.googleapis.com";
 
 const HTTP = "envoy.extensions.filters.http";
 
-/** A proxy-wasm filter, with its plugin configuration. */
-export function wasmFilter(path: string, configuration: string | Buffer): JsonObject {
+/** A proxy-wasm filter, with its plugin configuration, in VMs of its own: Envoy runs in one what has the same id and code. */
+export function wasmFilter(vmId: string, path: string, configuration: string | Buffer): JsonObject {
   return extension("wasm", `${HTTP}.wasm.v3.Wasm`, {
     config: {
-      vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename: path } } },
+      vm_config: { vm_id: vmId, runtime: "envoy.wasm.runtime.v8", code: { local: { filename: path } } },
       configuration:
         typeof configuration === "string"
           ? typed("google.protobuf.StringValue", { value: configuration })

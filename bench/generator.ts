@@ -8,17 +8,22 @@ export interface OpenLoop {
   /** At 127.0.0.1. */
   readonly port: number;
   readonly ratePerSec: number;
+  /** How long requests are due that count; those of `LEAD_IN_MS` before do not: connections are made then. */
   readonly durationMs: number;
   readonly host: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
+export const LEAD_IN_MS = 200;
+
 export interface Latencies {
   /** Of each answered request, from when it was due to the end of its answer: waiting for its turn counts (no coordinated omission). */
   readonly latencies_us: Float64Array;
-  /** Requests that were due and got no 200 within two seconds. */
+  /** Requests that were due and got no 200 within `PATIENCE_MS`. */
   readonly unanswered: number;
 }
+
+export const PATIENCE_MS = 2000;
 
 /** Who sends load at a fixed rate, over kept HTTP/1.1 connections. */
 export interface Generator {

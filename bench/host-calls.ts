@@ -53,7 +53,7 @@ export function hostCallVariants(): readonly Variant[] {
   const variant = (id: string, name: string, module: string, configuration: string | Buffer): Variant => ({
     id,
     name,
-    filters: [wasmFilter(packagePath("build", "bench", `${module}.wasm`), configuration)],
+    filters: [wasmFilter(id, packagePath("build", "bench", `${module}.wasm`), configuration)],
     host: LLM,
     token: "none",
     base: BASE,

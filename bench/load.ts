@@ -42,10 +42,14 @@ export function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0);
 }
 
-/** `next` of a load that ends `durationMs` from now. */
+/** `next` of a load that ends `durationMs` after its first request. */
 export function during<T>(durationMs: number, request: () => T): () => T | undefined {
-  const end = performance.now() + durationMs;
-  return () => (performance.now() < end ? request() : undefined);
+  let endMs = NaN;
+  return () => {
+    const nowMs = performance.now();
+    if (Number.isNaN(endMs)) endMs = nowMs + durationMs;
+    return nowMs <= endMs ? request() : undefined;
+  };
 }
 
 /** `next` of a load of `count` requests. */

@@ -1,6 +1,9 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import { Failure } from "../shim/errors.js";
 import { cpuTimeUs } from "./cpu.js";
 import type { Subject } from "./subject.js";
-import { type Estimate, estimate, median } from "./statistics.js";
+import { type Estimate, estimate, median, seeded, shuffled } from "./statistics.js";
 import type { Variant } from "./variants.js";
 import type { Target, Workload } from "./workloads.js";
 
@@ -37,6 +40,8 @@ export interface CpuResult {
 }
 
 const WARM_UP_MS = 500;
+const TURN_DEADLINE_MS = 30_000;
+const MOST_LOOKS = 20;
 
 /** What was seen of each variant so far, by its id. */
 interface Seen {
@@ -46,8 +51,9 @@ interface Seen {
 
 /**
  * Measures the CPU that a request costs Envoy in each variant. The variants take turns within each round and are compared within
- * it, so that what changes on the machine between rounds cancels out; every other round goes through them backwards. Where a process
- * has its code and data in memory makes a few per cent, so several are measured.
+ * it, so that what changes on the machine between rounds cancels out. Each round has an order of its own, and each turn begins with requests
+ * that are not counted: who ran before, and what of the caches that one left, is not the variant's. Where a process has its code and data
+ * in memory makes a few per cent, so several are measured.
  */
 export async function measureCpu(options: CpuOptions): Promise<readonly CpuResult[]> {
   const { variants, processes, withSubject } = options;
@@ -69,25 +75,59 @@ async function measureOne(
     variant,
     load: workload.open({ port: subject.portOf(variant), variant, headers: headersFor(variant) }),
   }));
+  const random = seeded(rounds);
+  const { pid } = subject.envoy;
   try {
     for (const { variant, load } of loads) {
       onProgress(`${workload.name}: ${title}: warming up: ${variant.name}`);
-      await load.busy(WARM_UP_MS);
+      await answered(load.busy(WARM_UP_MS), variant);
     }
     for (let round = 1; round <= rounds; round++) {
       onProgress(`${workload.name}: ${title}: round ${round} of ${rounds}`);
-      for (const { variant, load } of round % 2 === 1 ? loads : loads.toReversed()) {
-        const before = cpuTimeUs(subject.envoy.pid);
-        const count = await load.busy(durationMs);
+      for (const { variant, load } of shuffled(loads, random)) {
+        if (workload.leadIn > 0) await answered(load.send(workload.leadIn), variant);
+        const beforeUs = await restingCpuTimeUs(pid);
+        const count = await answered(load.busy(durationMs), variant);
         const ofVariant = seen.get(variant.id);
         if (ofVariant === undefined) continue;
-        ofVariant.costs.push((cpuTimeUs(subject.envoy.pid) - before) / count);
+        ofVariant.costs.push(((await restingCpuTimeUs(pid)) - beforeUs) / count);
         ofVariant.requests += count;
       }
     }
   } finally {
     for (const { load } of loads) load.close();
   }
+}
+
+/** How many requests were answered. @throws Failure where that is none, or takes too long: a filter that pauses requests would hold up all */
+async function answered(sending: Promise<number>, { name }: Variant): Promise<number> {
+  const deadline = new AbortController();
+  const late = delay(TURN_DEADLINE_MS, undefined, { signal: deadline.signal }).then(() => {
+    throw new Failure(`${name} has not answered for ${TURN_DEADLINE_MS / 1000} s.`);
+  });
+  late.catch(() => undefined); // also where nobody waits for it any more
+  try {
+    const count = await Promise.race([sending, late]);
+    if (count === 0) throw new Failure(`${name} answered nothing.`);
+    return count;
+  } finally {
+    deadline.abort();
+  }
+}
+
+/**
+ * CPU time used so far, once the process rests: what it still does for the turn that has just ended is that turn's, and while a thread
+ * runs the kernel's account lags behind.
+ */
+async function restingCpuTimeUs(pid: number): Promise<number> {
+  let seenUs = cpuTimeUs(pid);
+  for (let look = 0; look < MOST_LOOKS; look++) {
+    await delay(1);
+    const nowUs = cpuTimeUs(pid);
+    if (nowUs === seenUs) break;
+    seenUs = nowUs;
+  }
+  return seenUs;
 }
 
 function resultOf({ id, name, base }: Variant, processes: number, seen: ReadonlyMap<string, Seen>): CpuResult {

@@ -36,6 +36,9 @@ const WARM_UP_REQUESTS = 300;
 const REQUESTS = 1000;
 /** Envoy is some twenty times as slow under Valgrind. */
 const READY_TIMEOUT_MS = 180_000;
+const SERVING_TIMEOUT_MS = 60_000;
+/** Each takes about a gigabyte. */
+const MOST_AT_ONCE = 4;
 
 /**
  * Counts in an Envoy for each variant: Valgrind has no room for the address spaces of many VMs in one. Since that takes a while, and nothing
@@ -55,7 +58,7 @@ export async function measureInstructions(options: InstructionsOptions): Promise
       results[index] = await countOne(options, base, variant);
     }
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), MOST_AT_ONCE) }, work));
   return results;
 }
 
@@ -76,7 +79,7 @@ async function countOne(
   const loads: OpenWorkload[] = [];
   const load = async (of: Variant): Promise<OpenWorkload> => {
     const target = { port: portOf(of), variant: of, headers: tokens.headersFor(of) };
-    await untilServing({ port: target.port, host: of.host, headers: target.headers() });
+    await untilServing({ port: target.port, host: of.host, headers: target.headers() }, SERVING_TIMEOUT_MS);
     const opened = SMALL_REQUESTS.open(target);
     loads.push(opened);
     await opened.send(WARM_UP_REQUESTS);

@@ -1,15 +1,19 @@
 import { Failure } from "../shim/errors.js";
-import type { Generator, Latencies } from "./generator.js";
+import { type Generator, type Latencies, PATIENCE_MS } from "./generator.js";
 import { during, requestBytes, sendClosedLoop } from "./load.js";
-import { type Estimate, estimate, percentile } from "./statistics.js";
+import { type Estimate, estimate, percentile, seeded, shuffled } from "./statistics.js";
 import type { Subject } from "./subject.js";
 import type { Variant } from "./variants.js";
 
 export interface LatencyOptions {
-  readonly subject: Subject;
+  /** An Envoy with all variants, that is ended after `use`. */
+  readonly withSubject: <T>(use: (subject: Subject) => Promise<T>) => Promise<T>;
+  /** Envoys that are measured, one after another. */
+  readonly processes: number;
   readonly generator: Generator;
   /** The first one is what the others are compared with. */
   readonly variants: readonly Variant[];
+  /** Of each Envoy. */
   readonly rounds: number;
   /** How long each variant is under load in a round. */
   readonly durationMs: number;
@@ -34,11 +38,14 @@ export interface LatencyResult {
   /** Of all rounds together: the latency that a share of the requests did not exceed. */
   readonly distribution: readonly { readonly share: number; readonly latency_us: number }[];
   readonly requests: number;
+  /** Of these: got no 200 within two seconds, and count as such that took as long. */
   readonly unanswered: number;
 }
 
 export interface LatencyResults {
   readonly rate_per_sec: number;
+  /** Envoys that were measured, one after another. */
+  readonly processes: number;
   readonly variants: readonly LatencyResult[];
 }
 
@@ -51,58 +58,89 @@ const PROBES = 6;
 const HELD_P99_US = 50_000;
 
 /**
- * Measures the latency at one rate, in rounds in which the variants take turns; before that, which rate each of them holds.
- * @throws Failure if one of them holds none
+ * Measures the latency at one rate, in rounds in which the variants take turns, in each an order of its own; before that, which rate each
+ * of them holds. @throws Failure if one of them holds none
  */
 export async function measureLatency(options: LatencyOptions): Promise<LatencyResults> {
-  const { variants, rounds, generator, durationMs, onProgress } = options;
-  const highest = new Map<string, number>();
-  if (options.ratePerSec === undefined) {
-    for (const variant of variants) {
-      onProgress(`latency: highest rate: ${variant.name}`);
-      highest.set(variant.id, await highestRate(options, variant));
-    }
-  }
-  const ratePerSec = options.ratePerSec ?? Math.round(Math.min(...highest.values()) / 2);
-  if (ratePerSec < 1) throw holdsNothing(variants.find(({ id }) => highest.get(id) === 0));
+  const { variants, processes, withSubject } = options;
+  const highest =
+    options.ratePerSec === undefined ? await withSubject((subject) => highestRates(options, subject)) : null;
+  const ratePerSec = options.ratePerSec ?? Math.round(Math.min(...(highest?.values() ?? [])) / 2);
+  if (ratePerSec < 1) throw holdsNothing(variants.find(({ id }) => highest?.get(id) === 0));
   const samples = new Map(variants.map(({ id }): [string, Latencies[]] => [id, []]));
-  for (let round = 1; round <= rounds; round++) {
-    for (const variant of round % 2 === 1 ? variants : variants.toReversed()) {
-      onProgress(`latency at ${ratePerSec}/s: round ${round} of ${rounds}: ${variant.name}`);
-      const sent = await generator.send({ ...loadOf(options, variant), ratePerSec, durationMs });
-      if (sent.latencies_us.length === 0) throw answersNothing(variant);
-      sent.latencies_us.sort();
-      samples.get(variant.id)?.push(sent);
-    }
+  for (let process = 1; process <= processes; process++) {
+    await withSubject((subject) =>
+      measureOne(options, subject, ratePerSec, `Envoy ${process} of ${processes}`, samples),
+    );
   }
   const base = samples.get(variants[0]?.id ?? "") ?? [];
   return {
     rate_per_sec: ratePerSec,
+    processes,
     variants: variants.map(({ id, name }) => ({
       variant: id,
       name,
-      highest_rate_per_sec: highest.get(id) ?? null,
-      ...summary(samples.get(id) ?? [], base),
+      highest_rate_per_sec: highest?.get(id) ?? null,
+      ...summary(samples.get(id) ?? [], base, processes),
     })),
   };
 }
 
-function loadOf({ subject }: LatencyOptions, variant: Variant) {
+async function measureOne(
+  options: LatencyOptions,
+  subject: Subject,
+  ratePerSec: number,
+  title: string,
+  samples: ReadonlyMap<string, Latencies[]>,
+): Promise<void> {
+  const { variants, rounds, generator, durationMs, onProgress } = options;
+  const random = seeded(rounds);
+  for (let round = 1; round <= rounds; round++) {
+    for (const variant of shuffled(variants, random)) {
+      onProgress(`latency at ${ratePerSec}/s: ${title}: round ${round} of ${rounds}: ${variant.name}`);
+      const sent = await generator.send({ ...loadOf(subject, variant), ratePerSec, durationMs });
+      if (sent.latencies_us.length === 0) throw answersNothing(variant);
+      samples.get(variant.id)?.push({ ...sent, latencies_us: withUnanswered(sent).sort() });
+    }
+  }
+}
+
+/** A request that nobody answered took as long as one waits: whoever loses the slowest is not the faster for it. */
+function withUnanswered({ latencies_us, unanswered }: Latencies): Float64Array {
+  const all = new Float64Array(latencies_us.length + unanswered).fill(PATIENCE_MS * 1000);
+  all.set(latencies_us);
+  return all;
+}
+
+function loadOf(subject: Subject, variant: Variant) {
   return { port: subject.portOf(variant), host: variant.host, headers: HEADERS };
 }
 
+async function highestRates(options: LatencyOptions, subject: Subject): Promise<ReadonlyMap<string, number>> {
+  const rates = new Map<string, number>();
+  for (const variant of options.variants) {
+    options.onProgress(`latency: highest rate: ${variant.name}`);
+    rates.set(variant.id, await highestRate(options, subject, variant));
+  }
+  return rates;
+}
+
 /** Between nothing and what a closed loop gets through, halved until it is known well enough. */
-async function highestRate(options: LatencyOptions, variant: Variant): Promise<number> {
-  const load = loadOf(options, variant);
+async function highestRate(options: LatencyOptions, subject: Subject, variant: Variant): Promise<number> {
+  const load = loadOf(subject, variant);
   const { durationMs } = options;
   const request = requestBytes(load.host, HEADERS);
   const count = await sendClosedLoop({ ...load, connections: CONNECTIONS, next: during(durationMs, () => request) });
+  const isHeld = async (ratePerSec: number): Promise<boolean> => {
+    const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
+    if (latencies_us.length === 0) throw answersNothing(variant);
+    return unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US;
+  };
   let [held, tooHigh] = [0, (count / durationMs) * 1000 * 1.2];
   for (let probe = 0; probe < PROBES; probe++) {
     const ratePerSec = Math.max(1, Math.round(probe === 0 ? tooHigh * 0.75 : (held + tooHigh) / 2));
-    const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
-    if (latencies_us.length === 0) throw answersNothing(variant);
-    if (unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US) held = ratePerSec;
+    // Once may have been somebody else's doing.
+    if ((await isHeld(ratePerSec)) || (await isHeld(ratePerSec))) held = ratePerSec;
     else tooHigh = ratePerSec;
   }
   return held;
@@ -121,14 +159,14 @@ function holdsNothing(variant: Variant | undefined): Failure {
 
 type Summary = Omit<LatencyResult, "variant" | "name" | "highest_rate_per_sec">;
 
-function summary(own: readonly Latencies[], base: readonly Latencies[]): Summary {
+function summary(own: readonly Latencies[], base: readonly Latencies[], processes: number): Summary {
   const each = (rounds: readonly Latencies[], share: number): number[] =>
     rounds.map(({ latencies_us }) => percentile(latencies_us, share));
   const byPercentile = (figure: (share: number) => readonly number[]): Record<PercentileName, Estimate> => ({
-    p50: estimate(figure(PERCENTILES.p50)),
-    p90: estimate(figure(PERCENTILES.p90)),
-    p99: estimate(figure(PERCENTILES.p99)),
-    p999: estimate(figure(PERCENTILES.p999)),
+    p50: estimate(figure(PERCENTILES.p50), processes),
+    p90: estimate(figure(PERCENTILES.p90), processes),
+    p99: estimate(figure(PERCENTILES.p99), processes),
+    p999: estimate(figure(PERCENTILES.p999), processes),
   });
   const all = Float64Array.from(own.flatMap(({ latencies_us }) => [...latencies_us])).sort();
   return {

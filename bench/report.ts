@@ -12,7 +12,7 @@ import { type Estimate, estimate, estimateRatio } from "./statistics.js";
 /** What a run of the benchmark found out: what `-o json` prints. Field names carry their units. */
 export interface Report {
   /** Changes with the shape of the rest. */
-  readonly schema_version: 2;
+  readonly schema_version: 3;
   /** ISO 8601. */
   readonly started_at: string;
   readonly duration_s: number;
@@ -133,12 +133,23 @@ function countedValidationRatio(variants: readonly InstructionsResult[]): Instru
   return Number.isNaN(added_ratio) ? [] : [{ variant: "hopgate-validation", to: "jwt-authn-cache", added_ratio }];
 }
 
-export function p99Differences({ variants }: LatencyResults): LatencyPart["p99_differences"] {
+export function p99Differences({ variants, processes }: LatencyResults): LatencyPart["p99_differences"] {
   return pairsAmong(variants).map(([above, below]) => ({
     variant: above.variant,
     to: below.variant,
-    difference_us: estimate(above.rounds_p99_us.map((p99, round) => p99 - (below.rounds_p99_us[round] ?? NaN))),
+    difference_us: estimate(
+      above.rounds_p99_us.map((p99, round) => p99 - (below.rounds_p99_us[round] ?? NaN)),
+      processes,
+    ),
   }));
+}
+
+export function unansweredWarnings(latency: LatencyPart | null): readonly string[] {
+  const some = latency?.variants.filter(({ unanswered }) => unanswered > 0) ?? [];
+  return some.map(
+    ({ name, unanswered, requests }) =>
+      `${name}: ${unanswered} of ${requests} requests at the fixed rate got no 200 within two seconds, and count as such that took two seconds.`,
+  );
 }
 
 function pairsAmong<T extends { readonly variant: string }>(results: readonly T[]): readonly (readonly [T, T])[] {

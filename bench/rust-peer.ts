@@ -24,14 +24,19 @@ export async function buildRustPeer(env: Env): Promise<RustPeer> {
     // Cargo writes beside the sources, and takes those for unchanged whose times are.
     await cp(packagePath("bench", "peers", "rust"), folder, { recursive: true, preserveTimestamps: true });
     const rustc = env["RUSTC"] || "rustc";
-    const { stdout } = await run(rustc, ["--version"]);
-    const { stdout: libraries } = await run(rustc, ["--print", "target-libdir", "--target", TARGET]);
+    const { stdout } = await run(rustc, ["--version"], { env });
+    const { stdout: libraries } = await run(rustc, ["--print", "target-libdir", "--target", TARGET], { env });
     // Cargo would find out too, but only when it has compiled what the host needs. It can build the library itself (`-Z build-std`).
     if (!existsSync(libraries.trim()) && env["CARGO_UNSTABLE_BUILD_STD"] === undefined) {
       return { why: `this Rust cannot compile for WebAssembly: rustup target add ${TARGET}` };
     }
-    await run("cargo", ["build", "--release", "--target", TARGET], { cwd: folder, timeout: BUILD_TIMEOUT_MS });
-    return { path: join(folder, "target", TARGET, "release", "hopgate_rust_peer.wasm"), compiler: stdout.trim() };
+    const built = join(folder, "target");
+    const args = ["build", "--release", "--target", TARGET, "--target-dir", built];
+    // The peer is what its Cargo.toml says, whatever the user has set for their own programs.
+    const { RUSTFLAGS: _, ...rest } = env;
+    await run("cargo", args, { cwd: folder, timeout: BUILD_TIMEOUT_MS, env: rest });
+    const path = join(built, TARGET, "release", "hopgate_rust_peer.wasm");
+    return existsSync(path) ? { path, compiler: stdout.trim() } : { why: `cargo build has not made ${path}` };
   } catch (error) {
     return { why: reasonOf(error) };
   }

@@ -53,8 +53,14 @@ function bootstrap(count: number, processes: number, statistic: (indices: readon
   };
 }
 
-/** Mulberry32: numbers from 0 to 1. */
-function seeded(seed: number): () => number {
+/** As they are, in an order of chance (Fisher and Yates). */
+export function shuffled<T>(values: readonly T[], random: () => number): readonly T[] {
+  const rest = [...values];
+  return values.map(() => rest.splice(Math.floor(random() * rest.length), 1)).flat();
+}
+
+/** Mulberry32: numbers from 0 to 1, the same for the same seed. */
+export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

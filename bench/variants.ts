@@ -58,16 +58,17 @@ export function allVariants(options: VariantOptions): readonly Variant[] {
   const lua =
     luaPrelude(edgeConfiguration(10), token) +
     readFileSync(packagePath("bench", "peers", "lua", "routing.lua"), "utf8");
-  const validating = wasmFilter(hopgatePath, JSON.stringify(validatingConfiguration(options.callers)));
+  const validating = (id: string, name: string): Variant =>
+    withToken(id, name, wasmFilter(id, hopgatePath, JSON.stringify(validatingConfiguration(options.callers))));
   const jwtAuthn = (cacheSize: number): JsonObject =>
     jwtAuthnFilter({ ...options.callers, jwks: options.jwks, cacheSize });
   return [
     plain(BASE, "no filter", []),
     { ...plain(BASE_WITH_TOKEN, "no filter, caller's token", []), token: "seen", base: BASE_WITH_TOKEN },
-    plain("empty", "empty filter", [wasmFilter(emptyPath, "")]),
+    plain("empty", "empty filter", [wasmFilter("empty", emptyPath, "")]),
     ...[10, 100, 1000].flatMap((routes) => wasmPair("hopgate", "hopgate", hopgatePath, routes)),
-    withToken("hopgate-validate-seen", "hopgate, route + validate, token seen", validating),
-    { ...withToken("hopgate-validate-new", "hopgate, route + validate, token new", validating), token: "new" },
+    validating("hopgate-validate-seen", "hopgate, route + validate, token seen"),
+    { ...validating("hopgate-validate-new", "hopgate, route + validate, token new"), token: "new" },
     ...(rustPath === undefined ? [] : wasmPair("rust", "Rust peer", rustPath, 10)),
     plain("lua-route", "Lua, route", [luaFilter(lua)]),
     { ...plain("lua-inject", "Lua, route + inject", [luaFilter(lua)]), host: KB },
@@ -75,7 +76,9 @@ export function allVariants(options: VariantOptions): readonly Variant[] {
     { ...plain("gcp-authn", "native gcp_authn, token cached", [gcpAuthnFilter()]), audience: KB_AUDIENCE },
     withToken("jwt-authn", "native jwt_authn, no cache", jwtAuthn(0)),
     withToken("jwt-authn-cache", "native jwt_authn, jwt_cache", jwtAuthn(100)),
-    ...(peer === undefined ? [] : [plain("peer", "your filter", [wasmFilter(peer.wasmPath, peer.configuration)])]),
+    ...(peer === undefined
+      ? []
+      : [plain("peer", "your filter", [wasmFilter("peer", peer.wasmPath, peer.configuration)])]),
   ];
 }
 
@@ -89,10 +92,11 @@ function withToken(id: string, name: string, filter: JsonObject): Variant {
 
 /** A filter that reads hopgate's plugin configuration: routing alone, and routing with an ID token. */
 function wasmPair(id: string, name: string, path: string, routes: number): readonly Variant[] {
-  const filters = [wasmFilter(path, JSON.stringify(edgeConfiguration(routes)))];
+  const configuration = JSON.stringify(edgeConfiguration(routes));
   const [suffix, among] = routes === 10 ? ["", ""] : [`-${routes}`, `, ${routes.toLocaleString("en")} routes`];
-  return [
-    plain(`${id}-route${suffix}`, `${name}, route${among}`, filters),
-    { ...plain(`${id}-inject${suffix}`, `${name}, route + inject${among}`, filters), host: KB },
-  ];
+  const variant = (job: string, jobName: string): Variant => {
+    const vmId = `${id}-${job}${suffix}`;
+    return plain(vmId, `${name}, ${jobName}${among}`, [wasmFilter(vmId, path, configuration)]);
+  };
+  return [variant("route", "route"), { ...variant("inject", "route + inject"), host: KB }];
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 
 import { Failure } from "../shim/errors.js";
-import type { Generator, Latencies, OpenLoop } from "./generator.js";
+import { type Generator, type Latencies, LEAD_IN_MS, type OpenLoop, PATIENCE_MS } from "./generator.js";
 
 /** What of a line of `vegeta encode --to csv` is read: when the request was sent (ns), status, latency (ns), and which it was. */
 const [TIMESTAMP, CODE, LATENCY, SEQUENCE] = [0, 1, 2, 8];
@@ -14,7 +14,14 @@ export function vegetaGenerator(path: string): Generator {
 }
 
 async function attack(path: string, { port, host, headers, ratePerSec, durationMs }: OpenLoop): Promise<Latencies> {
-  const options = [`-rate=${ratePerSec}`, `-duration=${durationMs}ms`, "-timeout=2s", "-http2=false", "-max-body=0"];
+  const wholeMs = LEAD_IN_MS + durationMs;
+  const options = [
+    `-rate=${ratePerSec}`,
+    `-duration=${wholeMs}ms`,
+    `-timeout=${PATIENCE_MS}ms`,
+    "-http2=false",
+    "-max-body=0",
+  ];
   const attacker = spawn(path, ["attack", ...options], { stdio: ["pipe", "pipe", "inherit"] });
   const encoder = spawn(path, ["encode", "--to", "csv"], { stdio: ["pipe", "pipe", "inherit"] });
   attacker.stdout.pipe(encoder.stdin);
@@ -55,13 +62,17 @@ function parseRow(line: string): Row {
   };
 }
 
-/** Vegeta measures from when a request was sent. It was due `sequence` periods after the first, at the latest when it was sent. */
+/**
+ * Vegeta measures from when a request was sent. It was due `sequence` periods after the first, at the latest when it was sent. What was due
+ * before `LEAD_IN_MS` is left out.
+ */
 export function sinceDue(rows: readonly Row[], ratePerSec: number): Latencies {
   const periodUs = 1_000_000 / ratePerSec;
   const startUs = rows.reduce((least, { sentUs, sequence }) => Math.min(least, sentUs - sequence * periodUs), Infinity);
-  const answered = rows.filter(({ status }) => status === 200);
+  const counted = rows.filter(({ sequence }) => sequence * periodUs >= LEAD_IN_MS * 1000);
+  const answered = counted.filter(({ status }) => status === 200);
   const latencies = answered.map(
     ({ sentUs, latencyUs, sequence }) => sentUs + latencyUs - startUs - sequence * periodUs,
   );
-  return { latencies_us: Float64Array.from(latencies), unanswered: rows.length - answered.length };
+  return { latencies_us: Float64Array.from(latencies), unanswered: counted.length - answered.length };
 }

@@ -20,6 +20,8 @@ export interface Workload {
    * milliseconds: turns of half a second are met by it unevenly, and make intervals many times as wide.
    */
   readonly turnMs: number;
+  /** Requests at the beginning of a turn that are not counted. */
+  readonly leadIn: number;
   /** Connects. */
   readonly open: (target: Target) => OpenWorkload;
 }
@@ -43,6 +45,7 @@ const CONNECTIONS = 8;
 const STREAMS = 64;
 
 const TURN_MS = 20;
+const LEAD_IN = 3 * CONNECTIONS;
 /** Less than a stream lasts: in a turn each connection has one. */
 const STREAM_TURN_MS = 150;
 
@@ -88,6 +91,7 @@ export const SMALL_REQUESTS: Workload = {
   workers: 1,
   variants: "all",
   turnMs: TURN_MS,
+  leadIn: LEAD_IN,
   open: http1(BROWSER),
 };
 
@@ -99,6 +103,7 @@ export const WORKLOADS: readonly Workload[] = [
     workers: 1,
     variants: "few",
     turnMs: TURN_MS,
+    leadIn: LEAD_IN,
     open: http2(({ variant, headers }) => ({
       headers: { ":path": "/v1/models", ":authority": variant.host, ...BROWSER, ...headers() },
     })),
@@ -109,6 +114,7 @@ export const WORKLOADS: readonly Workload[] = [
     workers: 1,
     variants: "few",
     turnMs: TURN_MS,
+    leadIn: LEAD_IN,
     open: http1(MANY),
   },
   {
@@ -118,6 +124,7 @@ export const WORKLOADS: readonly Workload[] = [
     workers: 1,
     variants: "few",
     turnMs: STREAM_TURN_MS,
+    leadIn: 0,
     open: ({ port, variant, headers }) =>
       opened(keepOpenForStreams(port, STREAMS), () => ({ host: variant.host, ...BROWSER, ...headers() })),
   },
@@ -127,6 +134,7 @@ export const WORKLOADS: readonly Workload[] = [
     workers: 1,
     variants: "few",
     turnMs: TURN_MS,
+    leadIn: LEAD_IN,
     open: http2(({ variant, headers }) => ({
       headers: {
         ":method": "POST",
@@ -146,6 +154,7 @@ export const WORKLOADS: readonly Workload[] = [
     workers: 2,
     variants: "few",
     turnMs: TURN_MS,
+    leadIn: LEAD_IN,
     open: http1(BROWSER),
   },
 ];

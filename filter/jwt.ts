@@ -46,13 +46,13 @@ export class Jwt {
     const second = token.indexOf(Ascii.Dot, first + 1);
     if (first < 1 || second <= first + 1 || token.indexOf(Ascii.Dot, second + 1) >= 0) return TOKEN_MALFORMED;
     this.signed.point(token, 0, second);
+    this.part.point(token, 0, first);
+    if (!decodeBase64Url(this.part, this.headerText.reset())) return TOKEN_MALFORMED;
+    this.part.point(token, first + 1, second - first - 1);
+    if (!decodeBase64Url(this.part, this.payload.reset())) return TOKEN_MALFORMED;
     this.part.point(token, second + 1, token.length);
     if (this.part.equals(REMOVED)) return TOKEN_SIGNATURE_REMOVED;
     if (this.part.length == 0 || !decodeBase64Url(this.part, this.signature.reset())) return TOKEN_MALFORMED;
-    this.part.point(token, first + 1, second - first - 1);
-    if (!decodeBase64Url(this.part, this.payload.reset())) return TOKEN_MALFORMED;
-    this.part.point(token, 0, first);
-    if (!decodeBase64Url(this.part, this.headerText.reset())) return TOKEN_MALFORMED;
     return this.readHeader(algorithm);
   }
 

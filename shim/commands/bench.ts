@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 
 import { bench, PARTS } from "../../bench/bench.js";
 import { chooseGenerator, type Generator } from "../../bench/generator.js";
@@ -36,6 +37,9 @@ export async function benchCommand(options: BenchOptions, io: Io, signal: AbortS
   const parts = partsOf(options.only ?? PARTS);
   const limits = options.baseline === undefined ? {} : readLimits(options.baseline);
   const peer = peerOf(options);
+  if (options.html !== undefined && !existsSync(dirname(resolve(options.html)))) {
+    throw new UsageError(`--html ${options.html}: there is no such folder.`, "Make it, or name a file elsewhere.");
+  }
   const generator = await chooseGenerator(options.generator, io.env["PATH"] ?? "");
   const notify = (line: string): void => void io.stderr.write(`${line}\n`);
   const envoy = await locateEnvoy({ envoyPath: options.envoyPath, env: io.env, install: true, notify });
@@ -79,5 +83,9 @@ function peerOf({ wasm, pluginConfig }: BenchOptions): Peer | undefined {
     if (file !== undefined && !existsSync(file))
       throw new UsageError(`${file} does not exist.`, "Give the path of a file.");
   }
-  return { wasmPath: wasm, configuration: pluginConfig === undefined ? "" : readFileSync(pluginConfig, "utf8") };
+  // Envoy is started elsewhere.
+  return {
+    wasmPath: resolve(wasm),
+    configuration: pluginConfig === undefined ? "" : readFileSync(pluginConfig, "utf8"),
+  };
 }

@@ -117,7 +117,7 @@ describe.skipIf("why" in peer)("the Rust peer and the filter", { timeout: 120_00
   });
 
   async function observe(name: string, path: string, configuration: PluginConfig): Promise<Observed> {
-    const filters = [wasmFilter(path, JSON.stringify(configuration))];
+    const filters = [wasmFilter("", path, JSON.stringify(configuration))];
     const variant = { id: "all", name, filters, host: KB, token: "none", base: "all" } as const;
     const config = subjectConfig([variant], { ...surroundings.upstreams, service: echo.port });
     const { keeper } = surroundings;

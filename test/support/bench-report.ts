@@ -4,7 +4,7 @@ import type { Estimate } from "../../bench/statistics.js";
 /** A report as a run makes it, with every part. */
 export function sampleReport(fields: Partial<Report> = {}): Report {
   return {
-    schema_version: 2,
+    schema_version: 3,
     started_at: "2026-01-01T00:00:00.000Z",
     duration_s: 600,
     machine: {
@@ -23,6 +23,7 @@ export function sampleReport(fields: Partial<Report> = {}): Report {
     cpu: [cpuPart()],
     latency: {
       rate_per_sec: 4000,
+      processes: 1,
       rounds: 9,
       seconds: 2,
       variants: [latency("none", "no filter", 100), latency("hopgate-inject", "hopgate, route + inject", 120)],

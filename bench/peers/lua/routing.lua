@@ -30,26 +30,28 @@ function envoy_on_request(handle)
     handle:respond({ [":status"] = "400", ["x-hopgate-error"] = "host_invalid" }, "host_invalid")
     return
   end
-  headers:replace("x-hopgate-path", HOP)
+  -- Where nothing came that looks like ours there is nothing to replace.
+  local set = forged and headers.replace or headers.add
+  set(headers, "x-hopgate-path", HOP)
   local route = ROUTES[host]
   if route then
-    headers:replace("x-hopgate-backend", route.backend)
+    set(headers, "x-hopgate-backend", route.backend)
     if route.inject then
-      headers:remove("x-serverless-authorization")
+      if headers:get("x-serverless-authorization") then headers:remove("x-serverless-authorization") end
       headers:replace(authorization and "x-serverless-authorization" or "authorization", TOKEN)
     end
   end
-  local times = handle:streamInfo():dynamicMetadata()
-  times:set(TIMES, "started", started)
-  times:set(TIMES, "forwarded", handle:timestamp(EnvoyTimestampResolution.MICROSECOND))
+  local times = { started = started, forwarded = handle:timestamp(EnvoyTimestampResolution.MICROSECOND) }
+  handle:streamInfo():dynamicMetadata():set(TIMES, "times", times)
 end
 
 function envoy_on_response(handle)
   local now = handle:timestamp(EnvoyTimestampResolution.MICROSECOND)
   local headers = handle:headers()
   headers:remove("x-hopgate-timing")
-  local times = handle:streamInfo():dynamicMetadata():get(TIMES)
-  if times then
+  local known = handle:streamInfo():dynamicMetadata():get(TIMES)
+  if known then
+    local times = known.times
     headers:add("server-timing", string.format("%s;dur=%.3f, %s-upstream;dur=%.3f",
       HOP, (now - times.started) / 1000, HOP, (now - times.forwarded) / 1000))
   end

@@ -21,7 +21,8 @@ it("a machine on which no rate is held is said to be too busy, and the generator
     },
   };
   const measured = measureLatency({
-    subject: { portOf: () => server.port } as unknown as Subject,
+    withSubject: (use) => use({ portOf: () => server.port } as unknown as Subject),
+    processes: 1,
     generator: generator as never,
     variants: [{ id: "none", name: "no filter", host: "a.example", base: "none" } as unknown as Variant],
     rounds: 1,

@@ -51,7 +51,14 @@ test("a service that halts makes every request slow that was due meanwhile, not 
   expect(latencies_us.filter((latency) => latency >= (HALT_MS / 2) * 1000).length).toBeGreaterThanOrEqual(35);
 });
 
-test("an answer that is no 200 ends it", async () => {
-  const port = await serve((socket) => socket.write("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"));
-  await expect(nodeGenerator().send({ ...LOAD, port })).rejects.toThrow("HTTP/1.1 503");
+test("answers that are no 200 are counted, and have no latency", async () => {
+  const refused = "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n";
+  const port = await serve((socket, count) => socket.write(count % 2 === 0 ? refused : ANSWER));
+  const { latencies_us, unanswered } = await nodeGenerator().send({ ...LOAD, port });
+  expect([latencies_us.length, unanswered]).toEqual([100, 100]);
+});
+
+test("a connection that ends, ends it", async () => {
+  const port = await serve((socket) => socket.destroy());
+  await expect(nodeGenerator().send({ ...LOAD, port })).rejects.toThrow();
 });
