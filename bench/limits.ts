@@ -72,9 +72,10 @@ export function figuresOf(report: Report): ReadonlyMap<string, number> {
     add(`reload/${variant}/reload_ms`, reload_ms);
     add(`reload/${variant}/failed`, failed);
   }
-  for (const { variant, requests, answered, duration_ms, token_fetches } of report.burst) {
+  for (const { variant, requests, answered, duration_ms, after_token_ms, token_fetches } of report.burst) {
     add(`burst/${variant}/unanswered`, requests - answered);
     add(`burst/${variant}/duration_ms`, duration_ms);
+    add(`burst/${variant}/after_token_ms`, after_token_ms);
     add(`burst/${variant}/token_fetches`, token_fetches);
   }
   for (const { call, cost_us } of report.host_calls) add(`host-calls/${call}/cost_us`, cost_us);

@@ -54,6 +54,7 @@ const HEADERS = { "user-agent": "bench", accept: "*/*" };
 
 const CONNECTIONS = 64;
 const PROBES = 6;
+const ATTEMPTS = 3;
 /** A rate is held if every request is answered, and 99 of 100 within this time. */
 const HELD_P99_US = 50_000;
 
@@ -131,16 +132,19 @@ async function highestRate(options: LatencyOptions, subject: Subject, variant: V
   const { durationMs } = options;
   const request = requestBytes(load.host, HEADERS);
   const count = await sendClosedLoop({ ...load, connections: CONNECTIONS, next: during(durationMs, () => request) });
+  // Another program can make a rate look as if it were not held, and never the other way round.
   const isHeld = async (ratePerSec: number): Promise<boolean> => {
-    const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
-    if (latencies_us.length === 0) throw answersNothing(variant);
-    return unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { latencies_us, unanswered } = await options.generator.send({ ...load, ratePerSec, durationMs });
+      if (latencies_us.length === 0) throw answersNothing(variant);
+      if (unanswered === 0 && percentile(latencies_us.sort(), PERCENTILES.p99) <= HELD_P99_US) return true;
+    }
+    return false;
   };
   let [held, tooHigh] = [0, (count / durationMs) * 1000 * 1.2];
   for (let probe = 0; probe < PROBES; probe++) {
     const ratePerSec = Math.max(1, Math.round(probe === 0 ? tooHigh * 0.75 : (held + tooHigh) / 2));
-    // Once may have been somebody else's doing.
-    if ((await isHeld(ratePerSec)) || (await isHeld(ratePerSec))) held = ratePerSec;
+    if (await isHeld(ratePerSec)) held = ratePerSec;
     else tooHigh = ratePerSec;
   }
   return held;

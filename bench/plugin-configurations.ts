@@ -40,10 +40,12 @@ export interface Callers {
 export function validatingConfiguration({ issuer, audience, email }: Callers): PluginConfig {
   const jwks = { cluster: JWKS_CLUSTER, authority: "www.googleapis.com", path: "/oauth2/v3/certs" };
   const edge = edgeConfiguration(10);
+  const accounts = { issuers: [issuer], audiences: [audience], emails: [email] };
   return {
     ...edge,
     routes: edge.routes.map((route) => (route.hosts.includes(LLM) ? { ...route, validate: "google" } : route)),
-    validators: { google: { issuers: [issuer], audiences: [audience], emails: [email], jwks } },
+    // Callers' tokens outlast any run.
+    validators: { google: { ...accounts, maxLifetimeSec: 86_400, jwks } },
   };
 }
 

@@ -203,7 +203,7 @@ function addBench(program: Command, { io, signal, done }: Invocation): void {
     )
     .addOption(new Option("--variants <ids>", "the variants to compare with no filter (default: all)").argParser(list))
     .option("--host-calls", "measure what each call of the host costs, and nothing else")
-    .option("--rounds <count>", "in which the variants take turns", between(3, 1000), 15)
+    .option("--rounds <count>", "in which the variants take turns", between(3, 1000), 25)
     .option("--seconds <seconds>", "how long a variant is under load in a round", seconds, 0.5)
     .option("--requests <count>", "before memory is read for the last time", between(1000, 100_000_000), 100_000)
     .option(

@@ -56,10 +56,10 @@ Examples:
   $ hopgate bench --html report.html                             everything, and a page with plots
   $ hopgate bench --only http1 --wasm mine.wasm --plugin-config mine.json
   $ hopgate bench --only http1 -o json | jq '.cpu[].variants[] | {variant, added_us}'
-  $ hopgate bench --only http1,memory --baseline limits.json     exit 1 if a limit is exceeded
+  $ hopgate bench --only instructions --baseline limits.json     exit 1 if a limit is exceeded, or was not measured
 
-Needs Linux. Parts: http1, http2, headers, stream, grpc, workers, latency, memory, reload, burst. The Rust peer is measured where cargo can build it for
-wasm32-wasip1. How to read the figures: bench/README.md.`;
+Needs Linux. Parts: http1, http2, headers, stream, grpc, workers, latency, instructions, memory, reload, burst. The Rust peer is measured where cargo can
+build it for wasm32-wasip1, instructions where Valgrind is on PATH. How to read the figures: bench/README.md.`;
 
 export const RENDER_EXAMPLES = `
 Examples:

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PARTS } from "../../bench/bench.js";
 import type { Report } from "../../bench/report.js";
@@ -127,7 +127,9 @@ describe.skipIf(envoyPath === "" || process.platform !== "linux")("hopgate bench
     const limits = join(dir, "limits.json");
     writeFileSync(limits, '{ "schema_version": 1, "limits": { "cpu/http1/none/cpu_us": 0.1 } }');
     const html = join(dir, "report.html");
-    const args = ["--only", "http1", "--variants", "peer", "--wasm", EMPTY, "--html", html, "--baseline", limits];
+    // As a user would write it.
+    const wasm = relative(process.cwd(), EMPTY);
+    const args = ["--only", "http1", "--variants", "peer", "--wasm", wasm, "--html", html, "--baseline", limits];
     const { code, stdout, stderr } = await hopgateBench(...args);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^over the baseline: cpu\/http1\/none\/cpu_us is \S+, more than 0\.1$/m);
@@ -148,6 +150,7 @@ describe.skipIf(envoyPath === "" || process.platform !== "linux")("hopgate bench
     [["--plugin-config", "a.json"], "--plugin-config is for a filter"],
     [["--wasm", "no-such.wasm"], "no-such.wasm does not exist"],
     [["--baseline", "no-such.json"], "--baseline no-such.json"],
+    [["--html", "no-such-folder/report.html"], "--html no-such-folder/report.html: there is no such folder"],
   ])("says what is wrong with %j before it measures anything", async (args, message) => {
     const { code, stderr } = await hopgateBench(...args);
     expect(code).toBe(2);

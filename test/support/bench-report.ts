@@ -64,6 +64,7 @@ export function sampleReport(fields: Partial<Report> = {}): Report {
         requests: 200,
         answered: 200,
         duration_ms: around(1040),
+        after_token_ms: around(40),
         token_fetches: around(1),
         token_delay_ms: 1000,
       },
