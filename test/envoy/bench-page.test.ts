@@ -45,7 +45,7 @@ describe.skipIf(chromiumPath === "")("the page with plots, in Chromium and offli
 
   it("shows each plot, wide as the page, with every text inside of its picture", async () => {
     const plots = page.locator("svg");
-    expect(await plots.count()).toBe(4);
+    expect(await plots.count()).toBe(5);
     for (const plot of await plots.all()) {
       const frame = await plot.boundingBox();
       if (frame === null) throw new Error("the plot is not shown");
