@@ -16,11 +16,11 @@ import { measureReload } from "./measure-reload.js";
 import { untilServing } from "./probe.js";
 import {
   type CpuPart,
-  type InstructionsPart,
   instructionsPart,
   p99Differences,
   ratiosOf,
   type Report,
+  type Skipped,
   unansweredWarnings,
   validationRatio,
 } from "./report.js";
@@ -89,14 +89,14 @@ interface Scene {
 export async function bench(run: BenchRun): Promise<Report> {
   const startedAt = new Date();
   const machineSeen = watchMachine();
-  const rust: RustPeer = run.hostCalls ? { why: "not needed" } : await builtPeer(run);
+  const rust: RustPeer = run.hostCalls ? { why: NOT_ASKED_FOR } : await builtPeer(run);
   const surroundings = await startSurroundings(run.envoy.path);
   try {
     const wantNew = run.parts.has(SMALL_REQUESTS.id) || run.parts.has("instructions");
     const tokens = await tokenSource(surroundings.keys, wantNew && !run.hostCalls);
     const variants = run.hostCalls ? hostCallVariants() : await chosenVariants(run, rust, surroundings);
     const scene: Scene = { run, surroundings, variants, tokens };
-    const { counted, ...measured } = run.hostCalls ? await measureHostCalls(scene) : await measureParts(scene);
+    const measured = run.hostCalls ? await measureHostCalls(scene) : await measureParts(scene);
     const machine = machineSeen();
     const results = measured.cpu.flatMap(({ variants: of }) => of);
     return {
@@ -111,10 +111,9 @@ export async function bench(run: BenchRun): Promise<Report> {
         rust: "path" in rust ? rust.compiler : null,
       },
       generator: measured.latency === null ? null : run.generator.name,
-      skipped: skippedOf(run, rust, counted),
       warnings: [...unansweredWarnings(measured.latency), ...(isTimed(run) ? noiseWarnings(machine, results) : [])],
-      instructions: counted !== null && "part" in counted ? counted.part : null,
       ...measured,
+      skipped: [...("why" in rust && rust.why !== NOT_ASKED_FOR ? [skippedPeer(rust.why)] : []), ...measured.skipped],
     };
   } finally {
     await surroundings.close();
@@ -126,45 +125,50 @@ function isTimed({ parts, hostCalls }: BenchRun): boolean {
   return hostCalls || [...parts].some((part) => part !== "instructions");
 }
 
-function skippedOf(run: BenchRun, rust: RustPeer, counted: Counted | null): Report["skipped"] {
-  if (run.hostCalls) return [];
-  return [
-    ...("path" in rust ? [] : [{ what: "the Rust peer", why: rust.why }]),
-    ...(counted !== null && "why" in counted ? [{ what: "instructions", why: counted.why }] : []),
-  ];
-}
-
-type Measured = Pick<Report, "cpu" | "latency" | "memory" | "reload" | "burst" | "host_calls"> & {
-  readonly counted: Counted | null;
-};
-
-type Counted = { readonly part: InstructionsPart } | { readonly why: string };
+type Measured = Pick<
+  Report,
+  "cpu" | "latency" | "instructions" | "memory" | "reload" | "burst" | "host_calls" | "skipped"
+>;
 
 async function measureParts(scene: Scene): Promise<Measured> {
+  const { run, surroundings, variants } = scene;
+  const skipped: Skipped[] = [];
+  /** What has been measured must not be lost where another part fails. */
+  const part = async <T>(what: string, none: T, measure: () => Promise<T>): Promise<T> => {
+    if (!run.parts.has(what)) return none;
+    try {
+      return await measure();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      skipped.push({ what, why: [error.message, error.fix].filter(Boolean).join(" "), failed: true });
+      return none;
+    }
+  };
   const cpu: CpuPart[] = [];
   for (const workload of WORKLOADS) {
-    if (scene.run.parts.has(workload.id)) cpu.push(await measureWorkload(scene, workload));
+    const measured = await part(workload.id, null, () => measureWorkload(scene, workload));
+    if (measured !== null) cpu.push(measured);
   }
-  const { run, surroundings, variants } = scene;
   const shared = { surroundings, envoyPath: run.envoy.path, onProgress: run.onProgress, rounds: run.rounds };
   const among = (ids: readonly string[]): readonly Variant[] => variants.filter(({ id }) => ids.includes(id));
   return {
     cpu,
-    latency: run.parts.has("latency") ? await latencyPart(scene, among(LATENCY_VARIANTS)) : null,
-    counted: run.parts.has("instructions") ? await countedPart(scene) : null,
-    memory: run.parts.has("memory")
-      ? await measureMemory({ ...shared, variants: among(MEMORY_VARIANTS), requests: run.requests })
-      : [],
-    reload: run.parts.has("reload") ? await measureReload({ ...shared, variants: among(RELOAD_VARIANTS) }) : [],
-    burst: run.parts.has("burst") ? await measureBurst({ ...shared, variants: among(BURST_VARIANTS) }) : [],
+    latency: await part("latency", null, () => latencyPart(scene, among(LATENCY_VARIANTS))),
+    instructions: await part("instructions", null, () => countedPart(scene, skipped)),
+    memory: await part("memory", [], () =>
+      measureMemory({ ...shared, variants: among(MEMORY_VARIANTS), requests: run.requests }),
+    ),
+    reload: await part("reload", [], () => measureReload({ ...shared, variants: among(RELOAD_VARIANTS) })),
+    burst: await part("burst", [], () => measureBurst({ ...shared, variants: among(BURST_VARIANTS) })),
     host_calls: [],
+    skipped,
   };
 }
 
 async function measureHostCalls(scene: Scene): Promise<Measured> {
   const { results, processes } = await cpuOf(scene, SMALL_REQUESTS, scene.variants);
   const host_calls = hostCallCosts(results, processes);
-  return { cpu: [], latency: null, counted: null, memory: [], reload: [], burst: [], host_calls };
+  return { cpu: [], latency: null, instructions: null, memory: [], reload: [], burst: [], host_calls, skipped: [] };
 }
 
 async function measureWorkload(scene: Scene, workload: Workload): Promise<CpuPart> {
@@ -238,18 +242,18 @@ async function latencyPart(scene: Scene, variants: readonly Variant[]): Promise<
   return { ...results, rounds, seconds: seconds * LATENCY_TIMES, p99_differences: p99Differences(results) };
 }
 
-/** Counts, or why there are none: what has been measured by then must not be lost. */
-async function countedPart({ run, surroundings, variants, tokens }: Scene): Promise<Counted> {
+async function countedPart(
+  { run, surroundings, variants, tokens }: Scene,
+  skipped: Skipped[],
+): Promise<Report["instructions"]> {
   const { envoy, env, onProgress } = run;
   const valgrindPath = await lookUp("valgrind", env["PATH"] ?? "");
-  if (valgrindPath === undefined) return { why: "there is no Valgrind on PATH" };
-  const options = { surroundings, variants, tokens, onProgress, envoyPath: envoy.path, valgrindPath };
-  try {
-    return { part: instructionsPart(await measureInstructions(options)) };
-  } catch (error) {
-    if (error instanceof Failure) return { why: error.message };
-    throw error;
+  if (valgrindPath === undefined) {
+    skipped.push({ what: "instructions", why: "there is no Valgrind on PATH", failed: false });
+    return null;
   }
+  const options = { surroundings, variants, tokens, onProgress, envoyPath: envoy.path, valgrindPath };
+  return instructionsPart(await measureInstructions(options));
 }
 
 /** An Envoy with these variants, each of which answers, as long as `use` takes. */
@@ -273,8 +277,14 @@ async function withSubject<T>(
   }
 }
 
+const NOT_ASKED_FOR = "not asked for";
+
+function skippedPeer(why: string): Skipped {
+  return { what: "the Rust peer", why, failed: false };
+}
+
 async function builtPeer({ env, only, onProgress }: BenchRun): Promise<RustPeer> {
-  if (only !== undefined && ![...only].some((id) => id.startsWith("rust-"))) return { why: "not asked for" };
+  if (only !== undefined && ![...only].some((id) => id.startsWith("rust-"))) return { why: NOT_ASKED_FOR };
   onProgress("building the Rust peer");
   return buildRustPeer(env);
 }
@@ -298,7 +308,7 @@ async function chosenVariants(run: BenchRun, rust: RustPeer, { keys }: Surroundi
   const unknown = [...only].filter((id) => !known.includes(id) && !id.startsWith("rust-"));
   if (unknown.length > 0)
     throw new UsageError(`--variants: there is no ${unknown.join(", ")}`, `write some of ${known.join(", ")}`);
-  const kept = variants.filter(({ id }) => only.has(id));
-  const bases = new Set(kept.map(({ base }) => base));
-  return variants.filter(({ id }) => only.has(id) || bases.has(id) || id === "none");
+  const isChosen = ({ id }: Variant): boolean => only.has(id) || id === "peer"; // who gives a filter wants it measured
+  const bases = new Set(variants.filter(isChosen).map(({ base }) => base));
+  return variants.filter((variant) => isChosen(variant) || bases.has(variant.id) || variant.id === "none");
 }

@@ -26,7 +26,7 @@ export interface Report {
   /** Who sent the load at a fixed rate; null where none was sent. */
   readonly generator: Generator["name"] | null;
   /** What was not measured, and why. */
-  readonly skipped: readonly { readonly what: string; readonly why: string }[];
+  readonly skipped: readonly Skipped[];
   /** Why the figures are to be taken with care; empty on a quiet machine. */
   readonly warnings: readonly string[];
   readonly cpu: readonly CpuPart[];
@@ -36,6 +36,13 @@ export interface Report {
   readonly reload: readonly ReloadResult[];
   readonly burst: readonly BurstResult[];
   readonly host_calls: readonly HostCallCost[];
+}
+
+export interface Skipped {
+  readonly what: string;
+  readonly why: string;
+  /** It was tried. */
+  readonly failed: boolean;
 }
 
 /** One workload. */

@@ -31,7 +31,7 @@ async function attack(path: string, { port, host, headers, ratePerSec, durationM
   for await (const line of createInterface({ input: encoder.stdout })) rows.push(parseRow(line));
   const [[attackCode], [encodeCode]] = (await ends) as [[number | null], [number | null]];
   if (attackCode !== 0 || encodeCode !== 0) throw new Failure(`${path} ended with ${attackCode ?? encodeCode}`);
-  return sinceDue(rows, ratePerSec);
+  return sinceDue(rows, ratePerSec, durationMs);
 }
 
 /** What Vegeta sends. It takes headers as they are spelled, and only `Host` for the host: of `host` it would send a second one. */
@@ -66,13 +66,15 @@ function parseRow(line: string): Row {
  * Vegeta measures from when a request was sent. It was due `sequence` periods after the first, at the latest when it was sent. What was due
  * before `LEAD_IN_MS` is left out.
  */
-export function sinceDue(rows: readonly Row[], ratePerSec: number): Latencies {
+export function sinceDue(rows: readonly Row[], ratePerSec: number, durationMs: number): Latencies {
   const periodUs = 1_000_000 / ratePerSec;
+  // Where it does not get to it, Vegeta leaves requests out.
+  const due = Math.round((ratePerSec * durationMs) / 1000);
   const startUs = rows.reduce((least, { sentUs, sequence }) => Math.min(least, sentUs - sequence * periodUs), Infinity);
   const counted = rows.filter(({ sequence }) => sequence * periodUs >= LEAD_IN_MS * 1000);
   const answered = counted.filter(({ status }) => status === 200);
   const latencies = answered.map(
     ({ sentUs, latencyUs, sequence }) => sentUs + latencyUs - startUs - sequence * periodUs,
   );
-  return { latencies_us: Float64Array.from(latencies), unanswered: counted.length - answered.length };
+  return { latencies_us: Float64Array.from(latencies), unanswered: Math.max(due - answered.length, 0) };
 }

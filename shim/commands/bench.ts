@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 import { bench, PARTS } from "../../bench/bench.js";
@@ -37,8 +37,11 @@ export async function benchCommand(options: BenchOptions, io: Io, signal: AbortS
   const parts = partsOf(options.only ?? PARTS);
   const limits = options.baseline === undefined ? {} : readLimits(options.baseline);
   const peer = peerOf(options);
-  if (options.html !== undefined && !existsSync(dirname(resolve(options.html)))) {
-    throw new UsageError(`--html ${options.html}: there is no such folder.`, "Make it, or name a file elsewhere.");
+  if (options.html !== undefined) {
+    if (!existsSync(dirname(resolve(options.html))))
+      throw new UsageError(`--html ${options.html}: there is no such folder.`, "Make it, or name a file elsewhere.");
+    if (existsSync(options.html) && statSync(options.html).isDirectory())
+      throw new UsageError(`--html ${options.html} is a folder.`, "Name a file.");
   }
   const generator = await chooseGenerator(options.generator, io.env["PATH"] ?? "");
   const notify = (line: string): void => void io.stderr.write(`${line}\n`);
@@ -65,7 +68,7 @@ export async function benchCommand(options: BenchOptions, io: Io, signal: AbortS
   if (options.html !== undefined) writeFileSync(options.html, drawHtml(report));
   const excesses = exceeded(limits, figuresOf(report));
   for (const excess of excesses) notify(`over the baseline: ${excess}`);
-  return excesses.length === 0 ? 0 : 1;
+  return excesses.length === 0 && !report.skipped.some(({ failed }) => failed) ? 0 : 1;
 }
 
 function partsOf(names: readonly string[]): ReadonlySet<string> {

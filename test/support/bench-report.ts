@@ -18,7 +18,7 @@ export function sampleReport(fields: Partial<Report> = {}): Report {
     },
     versions: { hopgate: "0.1.0", envoy: "1.40.0", node: "v20.19.0", rust: null },
     generator: "node",
-    skipped: [{ what: "the Rust peer", why: "there is no cargo" }],
+    skipped: [{ what: "the Rust peer", why: "there is no cargo", failed: false }],
     warnings: [],
     cpu: [cpuPart()],
     latency: {

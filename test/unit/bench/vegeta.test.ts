@@ -12,9 +12,11 @@ test("a request that was sent late was slow from when it was due, and one withou
   const { latencies_us, unanswered } = sinceDue(
     [row(1, 100_000, 9000), row(2, 200_000, 100), row(0, 0, 9000), row(3, 300_500, 100), row(4, 400_000, 100, 0)],
     10,
+    400,
   );
   expect([...latencies_us]).toEqual([100, 600]);
-  expect(unanswered).toBe(1);
+  // The fifth, and the sixth, which was due and never sent.
+  expect(unanswered).toBe(2);
 });
 
 test("it is given the host as it takes it: else the filter would see two", () => {
