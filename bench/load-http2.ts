@@ -1,5 +1,6 @@
 import http2 from "node:http2";
 
+import { Failure } from "../shim/errors.js";
 import { type KeptLoad, sum } from "./load.js";
 
 export interface Http2Request {
@@ -40,7 +41,7 @@ function send(session: http2.ClientHttp2Session, { headers, body, grpcStatus }: 
     stream.on("error", reject);
     stream.on("close", () => {
       if (status === 200 && grpc === grpcStatus) resolve();
-      else reject(new Error(`the answer was ${status}, grpc-status ${grpc ?? "none"}`));
+      else reject(new Failure(`An answer was ${status}, grpc-status ${grpc ?? "none"}.`));
     });
     stream.resume();
     if (body !== undefined) stream.end(body);

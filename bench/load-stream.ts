@@ -1,6 +1,7 @@
 import http from "node:http";
 import { once } from "node:events";
 
+import { Failure } from "../shim/errors.js";
 import { STREAM_PATH } from "./envoy-config.js";
 import { type KeptLoad, sum } from "./load.js";
 
@@ -14,7 +15,7 @@ export function keepOpenForStreams(port: number, connections: number): KeptLoad<
     const [response] = (await once(request, "response")) as [http.IncomingMessage];
     response.resume();
     await once(response, "end");
-    if (response.statusCode !== 200) throw new Error(`the answer was ${response.statusCode}`);
+    if (response.statusCode !== 200) throw new Failure(`An answer was ${response.statusCode}.`);
   };
   const readAll = async (next: () => Headers | undefined): Promise<number> => {
     let count = 0;

@@ -1,10 +1,12 @@
 import { connect, type Socket } from "node:net";
 
+import { Failure } from "../shim/errors.js";
+
 /** Load on connections that stay open from one turn to the next: what connecting costs is in no figure. */
 export interface KeptLoad<Request> {
   /**
    * Sends, on each connection the next request as soon as the answer to the last is there, until `next` gives none; returns how many
-   * were answered. @throws Error if an answer is not what it should be
+   * were answered. @throws Failure if an answer is not what it should be
    */
   readonly run: (next: () => Request | undefined) => Promise<number>;
   readonly close: () => void;
@@ -81,7 +83,7 @@ class Connection {
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.receive(chunk));
     socket.once("error", (error) => this.fail(error));
-    socket.once("close", () => this.fail(new Error("the connection ended before the answer")));
+    socket.once("close", () => this.fail(new Failure("A connection ended before its answer.")));
   }
 
   run(next: Turn["next"]): Promise<number> {
@@ -115,7 +117,7 @@ class Connection {
     const size = answerSize(this.pending);
     if (size < 0 || this.pending.length < size) return;
     if (!this.pending.startsWith("HTTP/1.1 200 ")) {
-      this.fail(new Error(`the answer was ${this.pending.slice(0, 200)}`));
+      this.fail(new Failure(`An answer was no 200: ${this.pending.slice(0, 200)}`));
       this.socket.destroy();
       return;
     }

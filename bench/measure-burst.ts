@@ -2,8 +2,8 @@ import { startMetadataServer } from "../shim/local/metadata-server.js";
 import { Failure } from "../shim/errors.js";
 import { probe } from "./probe.js";
 import { type Estimate, estimate } from "./statistics.js";
-import { startSubject } from "./subject.js";
-import { CALLERS, type Surroundings } from "./surroundings.js";
+import { type PartOptions, startSubject } from "./subject.js";
+import { CALLERS } from "./surroundings.js";
 import type { Variant } from "./variants.js";
 
 /** Many requests at once for a token that is not there yet. */
@@ -22,12 +22,8 @@ export interface BurstResult {
   readonly token_delay_ms: number;
 }
 
-export interface BurstOptions {
-  readonly surroundings: Surroundings;
-  readonly envoyPath: string;
-  readonly variants: readonly Variant[];
+export interface BurstOptions extends PartOptions {
   readonly rounds: number;
-  readonly onProgress: (text: string) => void;
 }
 
 const REQUESTS = 200;

@@ -58,8 +58,8 @@ interface Seen {
 export async function measureCpu(options: CpuOptions): Promise<readonly CpuResult[]> {
   const { variants, processes, withSubject } = options;
   const seen = new Map(variants.map(({ id }): [string, Seen] => [id, { costs: [], requests: 0 }]));
-  for (let process = 1; process <= processes; process++) {
-    await withSubject((subject) => measureOne(options, subject, `Envoy ${process} of ${processes}`, seen));
+  for (let nth = 1; nth <= processes; nth++) {
+    await withSubject((subject) => measureOne(options, subject, `Envoy ${nth} of ${processes}`, seen));
   }
   return variants.map((variant) => resultOf(variant, processes, seen));
 }

@@ -3,8 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 import { untilServing } from "./probe.js";
-import { startSubject } from "./subject.js";
-import type { Surroundings } from "./surroundings.js";
+import { type PartOptions, startSubject } from "./subject.js";
 import type { TokenSource } from "./tokens.js";
 import { Callgrind, type Counted } from "./valgrind.js";
 import type { Variant } from "./variants.js";
@@ -23,13 +22,9 @@ export interface InstructionsResult {
   readonly requests: number;
 }
 
-export interface InstructionsOptions {
-  readonly surroundings: Surroundings;
-  readonly envoyPath: string;
+export interface InstructionsOptions extends PartOptions {
   readonly valgrindPath: string;
-  readonly variants: readonly Variant[];
   readonly tokens: TokenSource;
-  readonly onProgress: (text: string) => void;
 }
 
 const WARM_UP_REQUESTS = 300;

@@ -69,10 +69,8 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyRe
   const ratePerSec = options.ratePerSec ?? Math.round(Math.min(...(highest?.values() ?? [])) / 2);
   if (ratePerSec < 1) throw holdsNothing(variants.find(({ id }) => highest?.get(id) === 0));
   const samples = new Map(variants.map(({ id }): [string, Latencies[]] => [id, []]));
-  for (let process = 1; process <= processes; process++) {
-    await withSubject((subject) =>
-      measureOne(options, subject, ratePerSec, `Envoy ${process} of ${processes}`, samples),
-    );
+  for (let nth = 1; nth <= processes; nth++) {
+    await withSubject((subject) => measureOne(options, subject, ratePerSec, `Envoy ${nth} of ${processes}`, samples));
   }
   const base = samples.get(variants[0]?.id ?? "") ?? [];
   return {

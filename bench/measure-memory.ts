@@ -2,8 +2,7 @@ import { cpuTimeUs } from "./cpu.js";
 import { counted, requestBytes, sendClosedLoop } from "./load.js";
 import { linearMemories, residentBytes } from "./memory.js";
 import { untilServing } from "./probe.js";
-import { startSubject } from "./subject.js";
-import type { Surroundings } from "./surroundings.js";
+import { type PartOptions, startSubject } from "./subject.js";
 import type { Variant } from "./variants.js";
 
 /** One Envoy with one variant, from its start through many requests. */
@@ -24,12 +23,8 @@ export interface MemoryResult {
   readonly requests: number;
 }
 
-export interface MemoryOptions {
-  readonly surroundings: Surroundings;
-  readonly envoyPath: string;
-  readonly variants: readonly Variant[];
+export interface MemoryOptions extends PartOptions {
   readonly requests: number;
-  readonly onProgress: (text: string) => void;
 }
 
 const CONNECTIONS = 8;

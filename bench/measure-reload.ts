@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { reloadableConfig } from "./envoy-config.js";
 import { probeUntil, untilServing } from "./probe.js";
 import { type Estimate, estimate } from "./statistics.js";
-import { portOf, startBenchEnvoy } from "./subject.js";
-import type { Surroundings } from "./surroundings.js";
+import { type PartOptions, portOf, startBenchEnvoy } from "./subject.js";
 import type { Variant } from "./variants.js";
 
 /** A new configuration while requests come in. */
@@ -18,12 +17,8 @@ export interface ReloadResult {
   readonly failed: number;
 }
 
-export interface ReloadOptions {
-  readonly surroundings: Surroundings;
-  readonly envoyPath: string;
-  readonly variants: readonly Variant[];
+export interface ReloadOptions extends PartOptions {
   readonly rounds: number;
-  readonly onProgress: (text: string) => void;
 }
 
 /** Changes the listener of each variant as a control plane would, again and again, and watches from outside. */

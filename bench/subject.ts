@@ -5,6 +5,7 @@ import type { Keeper } from "../shim/envoy/keeper.js";
 import { type RunningEnvoy, startEnvoy } from "../shim/envoy/start.js";
 import { Failure } from "../shim/errors.js";
 import { subjectConfig, type Upstreams } from "./envoy-config.js";
+import type { Surroundings } from "./surroundings.js";
 import type { Variant } from "./variants.js";
 
 /** The Envoy that is measured. */
@@ -12,6 +13,14 @@ export interface Subject {
   readonly envoy: RunningEnvoy;
   /** Where requests to a variant go. */
   readonly portOf: (variant: Variant) => number;
+}
+
+/** What every part needs that starts Envoys of its own. */
+export interface PartOptions {
+  readonly surroundings: Surroundings;
+  readonly envoyPath: string;
+  readonly variants: readonly Variant[];
+  readonly onProgress: (text: string) => void;
 }
 
 export interface SubjectOptions {
