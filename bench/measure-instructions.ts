@@ -29,10 +29,10 @@ export interface InstructionsOptions extends PartOptions {
 
 const WARM_UP_REQUESTS = 300;
 const REQUESTS = 1000;
-/** Envoy is some twenty times as slow under Valgrind. */
+/** Envoy is many times as slow under Valgrind. */
 const READY_TIMEOUT_MS = 180_000;
 const SERVING_TIMEOUT_MS = 60_000;
-/** Each takes about a gigabyte. */
+/** However many cores there are, memory may not be as much. */
 const MOST_AT_ONCE = 4;
 
 /**
